@@ -1,0 +1,122 @@
+//! A ring of fixed-size records between one writer, who never waits, and one reader.
+//!
+//! The writer that finds the ring full leaves the record out and counts it. Nothing here allocates after [`ring`].
+
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Debug)]
+struct Shared<T> {
+    /// INVARIANT: the writer touches only the cells from `head` up to `tail + capacity`, the reader only those from `tail` up to
+    /// `head`; the two ranges never meet, and a cell changes sides by a release store that an acquire load has seen.
+    cells: Box<[UnsafeCell<T>]>,
+    /// How many records were ever written; only the writer stores it.
+    head: AtomicUsize,
+    /// How many records were ever read; only the reader stores it.
+    tail: AtomicUsize,
+}
+
+// SAFETY: by the invariant on `cells`, each cell is touched by one side at a time, so sharing needs only `T: Send`.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+/// The side that writes.
+#[derive(Debug)]
+pub struct Writer<T> {
+    shared: Arc<Shared<T>>,
+    /// What was last seen of the reader's progress.
+    tail: usize,
+}
+
+/// The side that reads.
+#[derive(Debug)]
+pub struct Reader<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// A ring of `capacity` records, a power of two, all of them made here.
+#[must_use]
+pub fn ring<T: Copy>(capacity: usize, initial: T) -> (Writer<T>, Reader<T>) {
+    assert!(capacity.is_power_of_two(), "the ring's positions wrap at a power of two");
+    let cells = (0..capacity).map(|_| UnsafeCell::new(initial)).collect();
+    let shared = Arc::new(Shared { cells, head: AtomicUsize::new(0), tail: AtomicUsize::new(0) });
+    (Writer { shared: Arc::clone(&shared), tail: 0 }, Reader { shared })
+}
+
+impl<T: Copy> Writer<T> {
+    /// Lets `write` fill the next record in place. False where the ring is full: nothing was written.
+    pub fn push(&mut self, write: impl FnOnce(&mut T)) -> bool {
+        let capacity = self.shared.cells.len();
+        let head = self.shared.head.load(Ordering::Relaxed);
+        if head.wrapping_sub(self.tail) == capacity {
+            self.tail = self.shared.tail.load(Ordering::Acquire);
+            if head.wrapping_sub(self.tail) == capacity {
+                return false;
+            }
+        }
+        // SAFETY: `head` is below `tail + capacity`, so by the invariant on `cells` the cell is the writer's, and there is one
+        // writer, borrowed exclusively.
+        write(unsafe { &mut *self.shared.cells[head & (capacity - 1)].get() });
+        self.shared.head.store(head.wrapping_add(1), Ordering::Release);
+        true
+    }
+}
+
+impl<T: Copy> Reader<T> {
+    /// Lets `read` see the oldest record, if there is one, and frees its place.
+    pub fn pop<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
+        let tail = self.shared.tail.load(Ordering::Relaxed);
+        if tail == self.shared.head.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: `tail` is below `head`, so by the invariant on `cells` the cell is the reader's, and there is one reader,
+        // borrowed exclusively.
+        let result = read(unsafe { &*self.shared.cells[tail & (self.shared.cells.len() - 1)].get() });
+        self.shared.tail.store(tail.wrapping_add(1), Ordering::Release);
+        Some(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_ring_refuses_and_keeps_what_it_has() {
+        let (mut writer, mut reader) = ring(4, 0_u64);
+        for value in 1..=4 {
+            assert!(writer.push(|cell| *cell = value));
+        }
+        assert!(!writer.push(|cell| *cell = 5));
+        assert_eq!(reader.pop(|value| *value), Some(1));
+        assert!(writer.push(|cell| *cell = 6));
+        let rest: Vec<_> = std::iter::from_fn(|| reader.pop(|value| *value)).collect();
+        assert_eq!(rest, [2, 3, 4, 6]);
+    }
+
+    #[test]
+    fn records_cross_threads_whole_and_in_order() {
+        const COUNT: u64 = 200_000;
+        let (mut writer, mut reader) = ring(64, [0_u64; 8]);
+        let thread = std::thread::spawn(move || {
+            for value in 1..=COUNT {
+                while !writer.push(|cell| *cell = [value; 8]) {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        let mut expected = 1;
+        while expected <= COUNT {
+            match reader.pop(|record| *record) {
+                Some(record) => {
+                    assert_eq!(record, [expected; 8]);
+                    expected += 1;
+                }
+                None => std::thread::yield_now(),
+            }
+        }
+        thread.join().expect("the writer does not panic");
+    }
+}
