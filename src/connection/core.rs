@@ -1,0 +1,99 @@
+//! What all connections share: the limits, the counters, the leases, the deadlines, the time.
+
+use super::deadlines::{DeadlineKind, Deadlines};
+use super::lease::Leases;
+use super::{State, Time};
+use crate::alloc::thread_heap_use;
+use crate::config::Limits;
+use crate::http::date::DateCache;
+use crate::stats::Counters;
+use crate::trace::Tracer;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a closing connection waits for the peer to end.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The time, as the driver tells it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// The clock that never goes back.
+    pub time: Time,
+    /// Seconds since 1970.
+    pub wall_seconds: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<Counters>,
+    pub(super) tracer: Tracer,
+    pub(super) leases: Leases,
+    pub(super) deadlines: Deadlines,
+    pub(super) date: DateCache,
+    pub(super) now: Now,
+    /// The server stops: what is not being sent is not begun.
+    pub(super) draining: bool,
+    /// Whether a violated invariant panics; off where a test breaks one on purpose.
+    pub(super) panic_on_violation: bool,
+    next_number: u64,
+}
+
+impl Core {
+    pub(super) fn new(limits: Limits, counters: Arc<Counters>, tracer: Tracer) -> Self {
+        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let durations = move |kind| match kind {
+            DeadlineKind::Header => nanoseconds(limits.header_timeout),
+            DeadlineKind::Keepalive => nanoseconds(limits.keepalive_timeout),
+            DeadlineKind::Content => nanoseconds(limits.content_timeout),
+            DeadlineKind::Send => nanoseconds(limits.send_timeout),
+            DeadlineKind::Linger => nanoseconds(LINGER),
+        };
+        counters.states[State::Free as usize].set(limits.max_connections as u64);
+        Self {
+            leases: Leases::new(limits.max_connections, limits.buffer_size, limits.pool_size),
+            deadlines: Deadlines::new(limits.max_connections, durations),
+            date: DateCache::new(0),
+            now: Now::default(),
+            draining: false,
+            panic_on_violation: cfg!(debug_assertions),
+            next_number: 0,
+            limits,
+            counters,
+            tracer,
+        }
+    }
+
+    pub(super) fn take_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    pub(super) fn heap_calls() -> u64 {
+        thread_heap_use().allocations
+    }
+
+    /// Counts an invariant check and passes its outcome on.
+    pub(super) fn check(&self, holds: bool) -> bool {
+        if holds {
+            self.counters.invariant_checks_passed.add(1);
+        } else {
+            self.counters.invariant_violations.add(1);
+        }
+        holds
+    }
+
+    pub(super) fn count_change(&self, from: State, to: State) {
+        self.counters.states[from as usize].subtract(1);
+        self.counters.states[to as usize].add(1);
+        match (from, to) {
+            (State::Free, _) => {
+                self.counters.total_connections.add(1);
+                self.counters.active_connections.add(1);
+                self.counters.peak_connections.raise(self.counters.active_connections.get());
+            }
+            (_, State::Free) => self.counters.active_connections.subtract(1),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The field lines of a request, kept in its pool in blocks, so that a table that grows strands nothing.
+
+use super::pool::{Pool, PoolExhausted, PoolSlice};
+use crate::http::field::FieldLine;
+
+/// How many field lines one block holds; most requests need one block.
+const BLOCK_LINES: usize = 8;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
+    lines: [FieldLine; BLOCK_LINES],
+    next: Option<PoolSlice<Block>>,
+}
+
+/// The field lines of a request, in the order they came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FieldTable {
+    first: Option<PoolSlice<Block>>,
+    last: Option<PoolSlice<Block>>,
+    length: usize,
+}
+
+impl FieldTable {
+    /// How many field lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Appends a field line.
+    ///
+    /// # Errors
+    /// The pool has no room for another block.
+    pub fn push(&mut self, pool: &mut Pool, line: FieldLine) -> Result<(), PoolExhausted> {
+        if self.length.is_multiple_of(BLOCK_LINES) {
+            let block = pool.make::<Block>(1)?;
+            match self.last {
+                Some(last) => pool.get_mut(last)[0].next = Some(block),
+                None => self.first = Some(block),
+            }
+            self.last = Some(block);
+        }
+        if let Some(last) = self.last {
+            pool.get_mut(last)[0].lines[self.length % BLOCK_LINES] = line;
+            self.length += 1;
+        }
+        Ok(())
+    }
+
+    /// The field lines, in the order they came.
+    pub fn iter<'a>(&self, pool: &'a Pool) -> impl Iterator<Item = &'a FieldLine> + Clone {
+        let first = self.first.map(|block| &pool.get(block)[0]);
+        std::iter::successors(first, |block| block.next.map(|next| &pool.get(next)[0]))
+            .flat_map(|block| block.lines.iter())
+            .take(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Span;
+
+    #[test]
+    fn lines_come_back_in_order_and_a_full_pool_is_told() {
+        let mut pool = Pool::new(1024);
+        let mut table = FieldTable::default();
+        let mut pushed = 0;
+        while table.push(&mut pool, FieldLine { value: Span::new(pushed, pushed + 1), ..FieldLine::default() }).is_ok()
+        {
+            pushed += 1;
+        }
+        assert!(pushed >= 3 * BLOCK_LINES);
+        assert_eq!(table.len(), pushed);
+        assert_eq!(table.iter(&pool).count(), pushed);
+        assert!(table.iter(&pool).enumerate().all(|(index, line)| line.value == Span::new(index, index + 1)));
+    }
+}

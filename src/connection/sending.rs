@@ -1,0 +1,236 @@
+//! What the driver is to do next, and what became of it: sending, and closing after it.
+
+use super::core::Core;
+use super::deadlines::DeadlineKind;
+use super::{Connection, State};
+use crate::http::response_head::MAX_FIXED_HEAD;
+use crate::trace::Event;
+use std::ffi::CStr;
+
+/// The most that a closing connection takes in after its last response, in bytes.
+const MAX_DRAINED: usize = 256 * 1024;
+
+/// What the driver is to do, with all it needs for it. `F` is an open file.
+#[derive(Debug)]
+pub enum Action<'a, F> {
+    /// Nothing until something happens.
+    Wait,
+    /// Open this name beneath the document root and tell [`super::Table::opened`].
+    Open(&'a CStr),
+    /// Read from the file at the offset and tell [`super::Table::file_read`].
+    ReadFile {
+        /// The file.
+        file: &'a F,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// Where to; all of it belongs to the file.
+        into: &'a mut [u8],
+    },
+    /// Send these bytes and tell [`super::Table::sent`].
+    Send(&'a [u8]),
+    /// Send from the file and tell [`super::Table::file_sent`].
+    SendFile {
+        /// The file.
+        file: &'a F,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// How much at most, in bytes.
+        length: u64,
+    },
+    /// Shut down the sending side.
+    ShutDownSending,
+    /// Close the socket and tell [`super::Table::closed`].
+    Close,
+}
+
+/// What the driver is to do, without borrowing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Wait,
+    Open,
+    ReadFile,
+    Send,
+    SendFile,
+    ShutDownSending,
+    Close,
+}
+
+impl<F> Connection<F> {
+    /// Goes as far as it can without the driver and says what it needs then.
+    pub(super) fn next_action(&mut self, core: &mut Core) -> Action<'_, F> {
+        let step = self.next_step(core);
+        let output = self.output_start..self.output_end;
+        if step == Step::Open {
+            return Action::Open(self.name());
+        }
+        match (step, &mut self.lease, &mut self.reply) {
+            (Step::Send, Some(lease), _) => Action::Send(lease.send.get(output).unwrap_or_default()),
+            (Step::ReadFile, Some(lease), Some(reply)) => match &reply.file {
+                Some(file) => {
+                    let length = usize::try_from(reply.remaining).unwrap_or(usize::MAX);
+                    let end = self.output_end.saturating_add(length);
+                    let into = lease.send.get_mut(self.output_end..end).unwrap_or_default();
+                    Action::ReadFile { file, offset: reply.offset, into }
+                }
+                None => Action::Wait,
+            },
+            (Step::SendFile, _, Some(reply)) => match &reply.file {
+                Some(file) => Action::SendFile { file, offset: reply.offset, length: reply.remaining },
+                None => Action::Wait,
+            },
+            (Step::ShutDownSending, ..) => Action::ShutDownSending,
+            (Step::Close, ..) => Action::Close,
+            _ => Action::Wait,
+        }
+    }
+
+    fn next_step(&mut self, core: &mut Core) -> Step {
+        loop {
+            let step = match self.state {
+                State::Free => Some(Step::Wait),
+                State::ReadingRequestLine | State::ReadingHeaders | State::ReadingContent => self.wait_for_input(core),
+                State::Processing => self.answer(core),
+                State::SendingResponse => self.send_response(core),
+                State::Closing => Some(self.finish_closing()),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    fn wait_for_input(&mut self, core: &mut Core) -> Option<Step> {
+        if self.has_output() {
+            return Some(Step::Send);
+        }
+        if self.input_ended || core.draining {
+            if self.in_request && self.input_ended {
+                self.record(core, Event::PeerClosed);
+            }
+            self.close(core, false);
+            return None;
+        }
+        self.rest(core);
+        Some(Step::Wait)
+    }
+
+    fn send_response(&mut self, core: &mut Core) -> Option<Step> {
+        let (room, has_output) = (self.output_room(), self.has_output());
+        let is_followed = self.scanned < self.filled;
+        let reply = self.reply.as_mut()?;
+        if reply.file.is_some() {
+            if reply.streaming {
+                return Some(Step::SendFile);
+            }
+            if reply.remaining <= room as u64 {
+                return Some(Step::ReadFile);
+            }
+            reply.streaming = !has_output;
+            return Some(if has_output { Step::Send } else { Step::SendFile });
+        }
+        let gathers = reply.persistent && is_followed && room >= MAX_FIXED_HEAD && !reply.truncated;
+        if has_output && !gathers {
+            return Some(Step::Send);
+        }
+        self.finish_response(core);
+        None
+    }
+
+    /// Every byte of the response is in the send buffer, to go out with those that follow it, or beyond.
+    fn finish_response(&mut self, core: &mut Core) {
+        let Some(reply) = &self.reply else { return };
+        let (persistent, truncated, content_length) = (reply.persistent, reply.truncated, reply.content_length);
+        let went_at_once = !reply.streaming && !reply.blocked;
+        if truncated {
+            return self.close(core, true);
+        }
+        self.record(core, Event::Sent(content_length));
+        core.counters.record_latency(core.now.time.since(self.request_started_at));
+        if !persistent {
+            // Where the peer itself asked for the close, has sent nothing more and got its answer in the same moment, there is
+            // nothing that could reset the connection, and so nothing to linger for.
+            let is_expected = !self.request.framing.persistent && self.request.refusal.is_none();
+            return self.close(core, !is_expected || !went_at_once || self.scanned < self.filled);
+        }
+        self.transition(core, State::ReadingRequestLine);
+        if self.consumed < self.filled && self.state == State::ReadingRequestLine {
+            self.begin_request(core);
+            self.parse(core);
+        }
+    }
+
+    fn finish_closing(&mut self) -> Step {
+        if !self.linger || self.input_ended || self.drained > MAX_DRAINED {
+            Step::Close
+        } else if self.shut_down {
+            Step::Wait
+        } else {
+            self.shut_down = true;
+            Step::ShutDownSending
+        }
+    }
+
+    /// The kernel took `count` bytes of the send buffer.
+    pub(super) fn sent(&mut self, core: &mut Core, count: usize) {
+        core.counters.bytes_sent.add(count as u64);
+        self.output_start += count;
+        if !self.has_output() {
+            (self.output_start, self.output_end) = (0, 0);
+        }
+        if self.has_output() || self.state == State::SendingResponse {
+            core.deadlines.arm(self.slot, DeadlineKind::Send, core.now.time);
+        } else if core.deadlines.kind(self.slot) == Some(DeadlineKind::Send) {
+            self.arm_after_output(core);
+        }
+    }
+
+    /// Output that was gathered has gone after all: the wait is for the peer's bytes again.
+    fn arm_after_output(&mut self, core: &mut Core) {
+        let kind = match self.state {
+            State::ReadingContent => DeadlineKind::Content,
+            State::ReadingRequestLine if !self.in_request => DeadlineKind::Keepalive,
+            _ => DeadlineKind::Header,
+        };
+        core.deadlines.arm(self.slot, kind, core.now.time);
+    }
+
+    /// The kernel takes nothing more for now.
+    pub(super) fn send_blocked(&mut self, core: &mut Core) {
+        if let Some(reply) = &mut self.reply {
+            reply.blocked = true;
+        }
+        if core.deadlines.kind(self.slot) != Some(DeadlineKind::Send) {
+            core.deadlines.arm(self.slot, DeadlineKind::Send, core.now.time);
+        }
+    }
+
+    /// `count` bytes of the file went to the kernel; none means that the file has ended.
+    pub(super) fn file_sent(&mut self, core: &mut Core, count: u64) {
+        core.counters.bytes_sent.add(count);
+        core.deadlines.arm(self.slot, DeadlineKind::Send, core.now.time);
+        self.file_advanced(core, count);
+    }
+
+    /// `count` bytes of the file were read behind the send buffer's content; none means that the file has ended.
+    pub(super) fn file_read(&mut self, core: &mut Core, count: usize) {
+        self.output_end += count;
+        self.file_advanced(core, count as u64);
+    }
+
+    fn file_advanced(&mut self, core: &mut Core, count: u64) {
+        let Some(reply) = &mut self.reply else { return };
+        if count == 0 {
+            let missing = reply.remaining;
+            reply.truncated = true;
+            reply.file = None;
+            reply.remaining = 0;
+            core.counters.files_truncated.add(1);
+            return self.record(core, Event::FileTruncated(missing));
+        }
+        reply.offset += count;
+        reply.remaining -= count.min(reply.remaining);
+        if reply.remaining == 0 {
+            reply.file = None;
+        }
+    }
+}

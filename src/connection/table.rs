@@ -1,0 +1,466 @@
+//! All slots and what they share: the one thing that a driver (the event loop, the simulator) holds and calls.
+
+use super::core::{Core, Now};
+use super::deadlines::{DeadlineKind, Deadlines};
+use super::lease::Lease;
+use super::{Action, CONTENT_ROOM, Connection, OpenError, Opened, State, Time};
+use crate::config::Limits;
+use crate::http::Reject;
+use crate::stats::{Counters, Timeout};
+use crate::trace::{Event, Tracer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What came of receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// So many bytes, at least one, were put where [`Table::receive_room`] said.
+    Bytes(usize),
+    /// So many bytes, at least one, were received and thrown away, as [`Table::receive_room`] said.
+    Drained(usize),
+    /// Nothing is there now.
+    Nothing,
+    /// The peer has closed its sending side.
+    End,
+    /// The connection is gone.
+    Lost,
+}
+
+/// Where received bytes go.
+#[derive(Debug)]
+pub enum Room<'a> {
+    /// Nowhere: do not receive.
+    None,
+    /// Here.
+    Buffer(&'a mut [u8]),
+    /// Away: they are drained before the close.
+    Drain,
+}
+
+/// What becomes of a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It has this slot.
+    Slot(u32),
+    /// This idle connection makes room: run it until it is closed, then ask again.
+    Reclaim(u32),
+    /// There is no slot.
+    Refuse,
+}
+
+/// All slots and what they share.
+#[derive(Debug)]
+pub struct Table<F> {
+    pub(super) core: Core,
+    pub(super) connections: Box<[Connection<F>]>,
+    pub(super) free: Vec<u32>,
+}
+
+impl<F> Table<F> {
+    /// Takes all memory that connections will ever use.
+    #[must_use]
+    pub fn new(limits: Limits, counters: Arc<Counters>, tracer: Tracer) -> Self {
+        let slots = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+        Self {
+            core: Core::new(limits, counters, tracer),
+            connections: (0..slots).map(Connection::new).collect(),
+            free: (0..slots).rev().collect(),
+        }
+    }
+
+    /// The heap memory of one slot, in bytes: its connection and deadline, and its places on the stacks of free slots and leases.
+    #[must_use]
+    pub fn slot_bytes() -> usize {
+        size_of::<Connection<F>>() + Deadlines::heap_bytes(1) + size_of::<u32>() + size_of::<Lease>()
+    }
+
+    /// The heap memory of a lease's receive and send buffer, in bytes.
+    #[must_use]
+    pub fn buffer_bytes(limits: &Limits) -> (usize, usize) {
+        (limits.buffer_size + CONTENT_ROOM, limits.buffer_size)
+    }
+
+    /// Tells the time; all that follows happens then.
+    pub fn set_now(&mut self, now: Now) {
+        self.core.now = now;
+    }
+
+    /// Whether a violated invariant panics, as it does in debug builds unless told otherwise.
+    pub fn set_panic_on_violation(&mut self, panics: bool) {
+        self.core.panic_on_violation = panics;
+    }
+
+    /// The log's writing side.
+    pub fn tracer(&mut self) -> &mut Tracer {
+        &mut self.core.tracer
+    }
+
+    /// The numbers that are counted.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.core.counters
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.connections.len() - self.free.len()
+    }
+
+    /// The state of the connection in `slot`.
+    #[must_use]
+    pub fn state(&self, slot: u32) -> State {
+        self.connections[slot as usize].state()
+    }
+
+    /// What names the connection in `slot`, and no other that ever was or will be there.
+    #[must_use]
+    pub fn token(&self, slot: u32) -> u64 {
+        u64::from(self.connections[slot as usize].generation) << 32 | u64::from(slot)
+    }
+
+    /// The slot of a token, if its connection is still there. An event for another is stale.
+    #[must_use]
+    pub fn slot_of(&self, token: u64) -> Option<u32> {
+        let slot = u32::try_from(token & u64::from(u32::MAX)).ok()?;
+        let connection = self.connections.get(slot as usize)?;
+        let is_current = u64::from(connection.generation) == token >> 32;
+        if !is_current {
+            return None;
+        }
+        // A generation ends with its connection, so a current one belongs to a connection that is there.
+        self.core.check(connection.state != State::Free).then_some(slot)
+    }
+
+    /// Finds a slot for a newcomer, or room for one.
+    pub fn admit(&mut self, peer: Option<SocketAddr>) -> Admission {
+        if let Some(slot) = self.free.pop() {
+            self.connections[slot as usize].accept(&mut self.core, peer);
+            return Admission::Slot(slot);
+        }
+        let Some(slot) = self.core.deadlines.oldest(DeadlineKind::Keepalive) else { return Admission::Refuse };
+        let connection = &mut self.connections[slot as usize];
+        connection.record(&mut self.core, Event::Reclaimed);
+        self.core.counters.connections_reclaimed.add(1);
+        connection.close(&mut self.core, false);
+        Admission::Reclaim(slot)
+    }
+
+    /// A newcomer got a 503 of so many bytes and nothing else, for this reason.
+    pub fn refused(&mut self, peer: Option<SocketAddr>, reject: Reject, sent: usize) {
+        let number = self.core.take_number();
+        let counters = &self.core.counters;
+        counters.connections_refused.add(1);
+        counters.total_requests.add(1);
+        counters.responses[reject.status() as usize].add(1);
+        counters.rejects[reject as usize].add(1);
+        counters.bytes_sent.add(sent as u64);
+        self.core.tracer.record(Some(number), Event::Refused(peer, reject));
+    }
+
+    /// Bytes of a refused newcomer were received and thrown away.
+    pub fn drained_refused(&mut self, count: usize) {
+        self.core.counters.bytes_received.add(count as u64);
+    }
+
+    /// Whether bytes of the peer are of use now.
+    #[must_use]
+    pub fn wants_input(&self, slot: u32) -> bool {
+        self.connections[slot as usize].wants_input()
+    }
+
+    /// Where bytes of the peer go.
+    pub fn receive_room(&mut self, slot: u32) -> Room<'_> {
+        let connection = &mut self.connections[slot as usize];
+        if !connection.wants_input() {
+            return Room::None;
+        }
+        if connection.state == State::Closing {
+            return Room::Drain;
+        }
+        connection.receive_room(&mut self.core).map_or(Room::None, Room::Buffer)
+    }
+
+    /// What came of receiving.
+    pub fn receive(&mut self, slot: u32, input: Input) {
+        let (connection, core) = (&mut self.connections[slot as usize], &mut self.core);
+        match input {
+            Input::Bytes(count) => {
+                core.counters.bytes_received.add(count as u64);
+                connection.take_input(core, count);
+            }
+            Input::Drained(count) => {
+                core.counters.bytes_received.add(count as u64);
+                connection.drained += count;
+            }
+            Input::Nothing => connection.rest(core),
+            Input::End => connection.input_ended = true,
+            Input::Lost => connection.lost(core),
+        }
+    }
+
+    /// What the driver is to do next for `slot`.
+    pub fn next_action(&mut self, slot: u32) -> Action<'_, F> {
+        self.connections[slot as usize].next_action(&mut self.core)
+    }
+
+    /// What became of [`Action::Open`].
+    pub fn opened(&mut self, slot: u32, outcome: Result<Opened<F>, OpenError>) {
+        if matches!(outcome, Ok(Opened::File(..))) {
+            self.core.counters.file_cache_misses.add(1);
+        }
+        self.connections[slot as usize].opened(&mut self.core, outcome);
+    }
+
+    /// What became of [`Action::Send`]: the bytes that the kernel took.
+    pub fn sent(&mut self, slot: u32, count: usize) {
+        self.connections[slot as usize].sent(&mut self.core, count);
+    }
+
+    /// The kernel takes nothing more of `slot` for now.
+    pub fn send_blocked(&mut self, slot: u32) {
+        self.connections[slot as usize].send_blocked(&mut self.core);
+    }
+
+    /// What became of [`Action::SendFile`]: the bytes that the kernel took, none where the file has ended.
+    pub fn file_sent(&mut self, slot: u32, count: u64) {
+        self.connections[slot as usize].file_sent(&mut self.core, count);
+    }
+
+    /// What became of [`Action::ReadFile`]: the bytes read, none where the file has ended.
+    pub fn file_read(&mut self, slot: u32, count: usize) {
+        self.connections[slot as usize].file_read(&mut self.core, count);
+    }
+
+    /// What became of [`Action::Close`]: the slot is free again.
+    pub fn closed(&mut self, slot: u32) {
+        self.connections[slot as usize].free(&mut self.core);
+        self.free.push(slot);
+    }
+
+    /// When the next deadline is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        self.core.deadlines.next_due()
+    }
+
+    /// Handles one deadline that has passed and returns its slot, which then needs the driver.
+    pub fn expire(&mut self) -> Option<u32> {
+        let (slot, kind) = self.core.deadlines.expire(self.core.now.time)?;
+        let (connection, core) = (&mut self.connections[slot as usize], &mut self.core);
+        let (timeout, limit) = match kind {
+            DeadlineKind::Header => (Timeout::Header, core.limits.header_timeout),
+            DeadlineKind::Keepalive => (Timeout::Keepalive, core.limits.keepalive_timeout),
+            DeadlineKind::Content => (Timeout::Content, core.limits.content_timeout),
+            DeadlineKind::Send => (Timeout::Send, core.limits.send_timeout),
+            DeadlineKind::Linger => {
+                connection.linger = false;
+                core.deadlines.arm(slot, kind, core.now.time);
+                return Some(slot);
+            }
+        };
+        core.counters.timeouts[timeout as usize].add(1);
+        let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        connection.record(core, Event::TimedOut(timeout, milliseconds));
+        // No state but FREE is without a deadline, so the one that passed stands until the next state brings its own.
+        core.deadlines.arm(slot, kind, core.now.time);
+        match (kind, connection.state) {
+            (DeadlineKind::Header, _) if connection.in_request => connection.refuse(core, Reject::HeaderTimeout),
+            (DeadlineKind::Content, _) => connection.refuse(core, Reject::ContentTimeout),
+            _ => connection.close(core, false),
+        }
+        Some(slot)
+    }
+
+    /// Begins the stop: from here on idle and reading connections want to be closed, and responses under way go on. Whoever was
+    /// closing has had time. Every slot then needs the driver.
+    pub fn begin_drain(&mut self) {
+        self.core.draining = true;
+        for connection in &mut self.connections {
+            connection.linger &= connection.state != State::Closing;
+        }
+        let active = self.active() as u64;
+        self.core.tracer.record(None, Event::Stopping(active));
+    }
+
+    /// Gives up a connection, whatever it is doing.
+    pub fn abandon(&mut self, slot: u32) {
+        self.connections[slot as usize].lost(&mut self.core);
+    }
+
+    /// Checks what concerns all slots together.
+    pub fn check_invariants(&mut self) {
+        let counters = &self.core.counters;
+        let free = counters.states[State::Free as usize].get();
+        let in_states: u64 = counters.states.iter().map(crate::stats::Counter::get).sum();
+        let checks = [
+            ("slots_add_up", free == self.free.len() as u64),
+            (
+                "states_add_up",
+                in_states == self.connections.len() as u64 && in_states - free == counters.active_connections.get(),
+            ),
+            ("leases_add_up", self.core.leases.held() <= self.active()),
+        ];
+        for (name, holds) in checks {
+            if !self.core.check(holds) {
+                self.core.tracer.record(None, Event::Violated(name));
+                assert!(!self.core.panic_on_violation, "invariant violated: {name}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::Options;
+    use crate::connection::FileFacts;
+    use crate::trace::{Drain, Level, Logger, Sink, trace};
+    use std::fmt;
+
+    /// A table with a driver that answers every name with one small file, one that begins with a bracket with a directory, and
+    /// sends nothing until it is told to.
+    pub(in crate::connection) struct TestTable {
+        pub(in crate::connection) table: Table<u32>,
+        drain: Option<Drain>,
+        pub(in crate::connection) sent: Vec<u8>,
+    }
+
+    /// The content of every file.
+    const CONTENT: &[u8] = b"hello\n";
+
+    /// A table of four slots with one connection.
+    pub(in crate::connection) fn table() -> (TestTable, u32) {
+        table_with("buffer_size", 16_384)
+    }
+
+    /// The same with another value for one option.
+    pub(in crate::connection) fn table_with(option: &str, value: i128) -> (TestTable, u32) {
+        let mut options = Options::new("www", "127.0.0.1");
+        options.set(option, crate::config::Value::Integer(value)).expect("it is in range");
+        options.set("max_connections", crate::config::Value::Integer(4)).expect("it is in range");
+        let limits = options.config().expect("the options agree").limits;
+        let (tracer, drain, _) = trace(Level::Debug);
+        let mut test = TestTable {
+            table: Table::new(limits, Arc::default(), tracer),
+            drain: Some(drain),
+            sent: Vec::with_capacity(1 << 16),
+        };
+        let Admission::Slot(slot) = test.table.admit(None) else { panic!("four slots are free") };
+        (test, slot)
+    }
+
+    struct Lines(Vec<String>);
+
+    impl Sink for Lines {
+        fn line(&mut self, _: Level, _: Logger, text: fmt::Arguments<'_>) {
+            self.0.push(text.to_string());
+        }
+    }
+
+    impl TestTable {
+        pub(in crate::connection) fn feed(&mut self, slot: u32, bytes: &[u8]) {
+            let Room::Buffer(room) = self.table.receive_room(slot) else { panic!("it wants input") };
+            room[..bytes.len()].copy_from_slice(bytes);
+            self.table.receive(slot, Input::Bytes(bytes.len()));
+        }
+
+        /// Does what the connection asks for, until it is in `state` or has nothing more to do.
+        pub(in crate::connection) fn run_until(&mut self, slot: u32, state: State) {
+            while self.table.state(slot) != state && self.step(slot) {}
+        }
+
+        pub(in crate::connection) fn step(&mut self, slot: u32) -> bool {
+            match self.table.next_action(slot) {
+                Action::Wait => return false,
+                Action::Open(name) if name.to_bytes().starts_with(b"[") => {
+                    self.table.opened(slot, Ok(Opened::Directory))
+                }
+                Action::Open(_) => {
+                    let facts = FileFacts { size: CONTENT.len() as u64, ..FileFacts::default() };
+                    self.table.opened(slot, Ok(Opened::File(1, facts)));
+                }
+                Action::ReadFile { offset, into, .. } => {
+                    let rest = &CONTENT[usize::try_from(offset).expect("it is small")..];
+                    let count = rest.len().min(into.len());
+                    into[..count].copy_from_slice(&rest[..count]);
+                    self.table.file_read(slot, count);
+                }
+                Action::Send(bytes) => {
+                    self.sent.extend_from_slice(bytes);
+                    let count = bytes.len();
+                    self.table.sent(slot, count);
+                }
+                Action::SendFile { .. } => panic!("the file is small"),
+                Action::ShutDownSending => {}
+                Action::Close => {
+                    self.table.closed(slot);
+                    return false;
+                }
+            }
+            true
+        }
+
+        /// Runs the connection until its slot is free, as if the peer had ended.
+        pub(in crate::connection) fn finish(&mut self, slot: u32) {
+            if self.table.state(slot) != State::Free {
+                self.table.receive(slot, Input::End);
+            }
+            while self.step(slot) {}
+        }
+
+        /// Everything that was logged. Ends the log.
+        pub(in crate::connection) fn lines(&mut self) -> Vec<String> {
+            let (unused, ..) = trace(Level::Off);
+            drop(std::mem::replace(self.table.tracer(), unused));
+            let mut lines = Lines(Vec::new());
+            if let Some(drain) = self.drain.take() {
+                drain.run(&mut lines, "www");
+            }
+            lines.0
+        }
+    }
+
+    #[test]
+    fn one_closing_request_tells_the_story_of_the_design() {
+        let (mut test, slot) = table();
+        test.feed(slot, b"GET /index.html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        while test.step(slot) {}
+        assert_eq!(test.table.state(slot), State::Free);
+        let expected = [
+            "New connection from an unnamed peer",
+            "State: READING_REQUEST_LINE",
+            "Read 56 bytes, buffer: 56/16384",
+            "Parsed: GET /index.html HTTP/1.1",
+            "State: READING_HEADERS → PROCESSING",
+            "Headers parsed: 2 headers, used 142 bytes pool",
+            "State: PROCESSING → SENDING_RESPONSE",
+            "Serving file: www/index.html (6 bytes)",
+            "Sent 6 bytes",
+            "State: SENDING_RESPONSE → CLOSING",
+            "Pool reset, 142 bytes freed",
+            "Connection closed",
+            "Total lifetime: 0ms, heap allocs: 0",
+        ];
+        assert_eq!(test.lines(), expected);
+    }
+
+    #[test]
+    fn pipelined_requests_are_answered_in_one_write() {
+        let (mut test, slot) = table();
+        let one = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+        test.feed(slot, &one.repeat(10));
+        let mut writes = 0;
+        loop {
+            if matches!(test.table.next_action(slot), Action::Send(_)) {
+                writes += 1;
+            }
+            if !test.step(slot) {
+                break;
+            }
+        }
+        assert_eq!(writes, 1);
+        assert_eq!(memchr::memmem::find_iter(&test.sent, "HTTP/1.1 200 OK\r\n").count(), 10);
+        assert_eq!(memchr::memmem::find_iter(&test.sent, "\r\n\r\nhello\n").count(), 10);
+    }
+}
