@@ -1,0 +1,228 @@
+//! What must be true once everything is over.
+
+use super::client::Client;
+use super::files::Files;
+use super::request::Expected;
+use super::world::World;
+use crate::connection::State;
+use crate::http::{Reject, Status};
+use crate::stats::{Snapshot, Timeout};
+
+/// What the statistics must be, as far as it follows from what the clients sent and got.
+#[derive(Debug)]
+struct Model {
+    responses: [u64; Status::COUNT],
+    rejects: [u64; Reject::COUNT],
+    /// Responses whose last byte was sent.
+    completed: u64,
+    /// Requests whose first byte was received.
+    begun: u64,
+}
+
+impl World {
+    /// Checks the end of the run. Returns whether every number of the statistics was foretold.
+    pub(super) fn check_end(&mut self) -> bool {
+        self.table.check_invariants();
+        let statistics = self.table.counters().snapshot();
+        let slots = self.plan.limits.max_connections as u64;
+        assert_eq!(self.table.active(), 0);
+        assert_eq!(statistics.active_connections, 0);
+        assert_eq!(statistics.states[State::Free as usize], slots);
+        // With no connection left, the invariant that there are no more leases out than connections means that there are none.
+        assert_eq!(statistics.invariant_violations, 0);
+        let counts = &self.files.counts;
+        assert_eq!(counts.opened.get(), counts.closed.get(), "every file is closed, and once");
+        assert!(self.sockets.iter().all(|socket| socket.client.is_none()), "a socket is left");
+        assert!(self.refusals.is_empty(), "a refused newcomer is left");
+        self.watch.check_leases();
+        for client in &mut self.clients {
+            client.disturbance.unheard = !client.accepted;
+            assert_eq!(client.accepted, client.wire.server_closed, "every accepted connection was closed");
+        }
+        self.check_counters(&statistics);
+        for (index, client) in self.clients.iter().enumerate() {
+            self.check_client(index, client);
+        }
+        if self.plan.calm && self.plan.faults.early_stop == 0 {
+            assert!(
+                self.clients.iter().all(|client| !client.disturbance.any()),
+                "a client was disturbed in calm weather"
+            );
+        }
+        self.check_model(&statistics)
+    }
+
+    fn check_counters(&self, statistics: &Snapshot) {
+        let (tally, clients) = (&self.tally, &self.clients);
+        let refused = tally.refused_for_slot + tally.refused_for_descriptor;
+        let received: usize = clients.iter().map(|client| client.wire.received).sum();
+        let sent: usize = clients.iter().map(|client| client.wire.stream.len()).sum();
+        let responses: u64 = statistics.responses.iter().sum();
+        let latencies: u64 = statistics.latency.iter().sum();
+        assert_eq!(statistics.bytes_received, received as u64);
+        assert_eq!(statistics.bytes_sent, sent as u64);
+        assert_eq!(statistics.total_requests, responses);
+        assert_eq!(statistics.total_connections, tally.accepted);
+        assert_eq!(statistics.connections_refused, refused);
+        assert_eq!(statistics.connections_reclaimed, tally.reclaimed);
+        assert_eq!(statistics.file_cache_misses, self.files.counts.opened.get());
+        assert_eq!(statistics.files_truncated, tally.truncated);
+        assert_eq!(statistics.timeouts, self.watch.timeouts);
+        assert_eq!(statistics.rejects[Reject::NoSlot as usize], tally.refused_for_slot);
+        assert_eq!(statistics.pool_overflows, statistics.rejects[Reject::PoolExhausted as usize]);
+        assert_eq!(statistics.latency_count, latencies);
+        assert!(statistics.latency_count + statistics.files_truncated <= responses);
+        assert!(statistics.latency_total <= statistics.latency_count * self.now.time.0);
+        assert!(statistics.peak_connections <= self.plan.limits.max_connections as u64);
+        assert!(statistics.peak_pool_usage <= self.plan.limits.pool_size as u64);
+        assert!(statistics.pool_usage_total <= statistics.pool_resets * statistics.peak_pool_usage);
+        assert!(statistics.pool_resets >= responses - refused);
+        let header_timeouts = statistics.timeouts[Timeout::Header as usize];
+        assert!(statistics.rejects[Reject::HeaderTimeout as usize] <= header_timeouts);
+        assert_eq!(statistics.rejects[Reject::ContentTimeout as usize], statistics.timeouts[Timeout::Content as usize]);
+        for status in Status::ALL {
+            let of_status = |reject: &&Reject| reject.status() == *status;
+            let rejects: u64 =
+                Reject::ALL.iter().filter(of_status).map(|reject| statistics.rejects[*reject as usize]).sum();
+            assert!(rejects <= statistics.responses[*status as usize], "rejects of {}", status.text());
+        }
+    }
+
+    /// What one client got is what its requests ask for, as far as it got.
+    fn check_client(&self, index: usize, client: &Client) {
+        let Client { script, reader, wire, disturbance, .. } = client;
+        let stream = &wire.stream;
+        reader.check_rest(stream, &self.files);
+        if disturbance.refused {
+            let statuses: Vec<_> = reader.responses.iter().map(|response| response.status).collect();
+            assert!(matches!(statuses[..], [] | [Status::ServiceUnavailable]), "a refused client got {statuses:?}");
+            return;
+        }
+        let ends_of_heads = memchr::memmem::find_iter(&client_bytes(client), b"\r\n\r\n").count();
+        assert!(reader.responses.len() <= ends_of_heads + 1, "client {index} got more answers than it sent requests");
+        let ends_anyway = disturbance.stopped;
+        for (number, response) in reader.responses.iter().enumerate() {
+            let is_last = number + 1 == reader.responses.len();
+            let exchange = script.get(number);
+            if matches!(exchange.map(|exchange| &exchange.expected), Some(Expected::Anything)) {
+                break;
+            }
+            // Both kinds of 408 end a connection.
+            if response.status == Status::RequestTimeout {
+                assert!(disturbance.timed_out && is_last, "client {index} got a 408 for nothing");
+                break;
+            }
+            let exchange = exchange.unwrap_or_else(|| panic!("client {index} got an answer to nothing"));
+            let answer = exchange.answer();
+            let answer = answer.unwrap_or_else(|| panic!("client {index} got an answer to half a request"));
+            response.check(exchange, stream, ends_anyway);
+            assert!(is_last || !answer.closes, "client {index} got an answer after its last");
+        }
+        if !disturbance.any() {
+            self.check_undisturbed(index, client);
+        }
+    }
+
+    /// Nothing befell this client: it has every answer, whole.
+    fn check_undisturbed(&self, index: usize, client: &Client) {
+        let Client { script, reader, wire, .. } = client;
+        let stream = &wire.stream;
+        let got = reader.responses.len();
+        let last_file = reader.responses.last().and_then(|response| response.file);
+        if reader.is_whole(stream) {
+            let shrank = last_file.is_some_and(|file| self.files.left(file) < self.files.size(file));
+            let is_head = got.checked_sub(1).and_then(|last| script.get(last)).is_some_and(|exchange| exchange.is_head);
+            assert!(!shrank || is_head || self.has_mutated(client), "client {index} got more of a file than there is");
+        } else {
+            let file = last_file.unwrap_or_else(|| panic!("client {index}: an answer is cut short"));
+            assert_eq!(
+                reader.content_so_far(stream) as u64,
+                self.files.left(file),
+                "client {index}: a file is cut short"
+            );
+        }
+        let (whole, has_part) = client.received_exchanges();
+        if script[..(whole + usize::from(has_part)).min(script.len())]
+            .iter()
+            .any(|exchange| matches!(exchange.expected, Expected::Anything))
+        {
+            return;
+        }
+        let expected = client.expected_answers();
+        // What is refused at its first bytes is answered although the rest of it never came.
+        let early = usize::from(has_part && expected > whole);
+        let range = expected.min(whole)..=expected.min(whole + early);
+        assert!(range.contains(&got), "client {index} got {got} answers instead of {range:?}");
+        if wire.closed_unread {
+            let asked = got.checked_sub(1).and_then(|last| script[last].answer());
+            assert!(
+                asked.is_some_and(|answer| answer.asked_to_close),
+                "client {index}: bytes were left unread, so that a reset may destroy the answer"
+            );
+        }
+        let complete = client.delivered_limit() == client.boundaries.last().copied().unwrap_or(0);
+        assert!(!complete || got == expected, "client {index} sent everything and got {got} of {expected} answers");
+    }
+
+    fn has_mutated(&self, client: &Client) -> bool {
+        client.script.iter().any(|exchange| matches!(exchange.expected, Expected::Anything))
+    }
+
+    /// Where nothing was disturbed and nothing mutated, the statistics follow from what the clients sent.
+    fn check_model(&self, statistics: &Snapshot) -> bool {
+        let mut heads = [0; Status::COUNT];
+        for response in self.clients.iter().flat_map(|client| &client.reader.responses) {
+            heads[response.status as usize] += 1;
+        }
+        for status in Status::ALL {
+            let (seen, counted) = (heads[*status as usize], statistics.responses[*status as usize]);
+            assert!(seen <= counted, "{seen} answers of {} were sent and {counted} counted", status.text());
+        }
+        if self.clients.iter().any(|client| client.disturbance.any()) {
+            return false;
+        }
+        assert_eq!(heads, statistics.responses);
+        if self.clients.iter().any(|client| self.has_mutated(client)) {
+            return false;
+        }
+        let mut model = Model { responses: [0; Status::COUNT], rejects: [0; Reject::COUNT], completed: 0, begun: 0 };
+        for client in &self.clients {
+            model.take(client, &self.files);
+        }
+        assert_eq!(model.responses, statistics.responses);
+        assert_eq!(model.rejects, statistics.rejects);
+        assert_eq!(model.completed, statistics.latency_count);
+        assert_eq!(model.begun, statistics.pool_resets);
+        assert_eq!(statistics.timeouts, [0; Timeout::ALL.len()]);
+        true
+    }
+}
+
+impl Model {
+    fn take(&mut self, client: &Client, files: &Files) {
+        let got = client.reader.responses.len();
+        let mut closed = false;
+        for exchange in &client.script[..got] {
+            let answer = exchange.answer().expect("the client was told all its answers");
+            self.responses[answer.status as usize] += 1;
+            if let Some(reject) = answer.reject {
+                self.rejects[reject as usize] += 1;
+            }
+            let is_cut = answer.file.is_some_and(|file| files.left(file) < files.size(file)) && !exchange.is_head;
+            self.completed += u64::from(!is_cut);
+            closed = answer.closes;
+        }
+        let start = got.checked_sub(1).map_or(0, |last| client.boundaries[last]);
+        let bytes = client_bytes(client);
+        let mut rest = bytes.get(start..client.wire.received).unwrap_or_default();
+        // Empty lines alone are no request yet.
+        while let Some(behind) = rest.strip_prefix(b"\r\n") {
+            rest = behind;
+        }
+        self.begun += got as u64 + u64::from(!closed && !rest.is_empty());
+    }
+}
+
+fn client_bytes(client: &Client) -> Vec<u8> {
+    client.script.iter().flat_map(|exchange| exchange.bytes.iter().copied()).collect()
+}
