@@ -1,0 +1,127 @@
+//! Promise P2: the memory as a sum that is known at start.
+
+use crate::config::Limits;
+use crate::connection::{Pool, Table};
+use crate::net::EventLoop;
+use crate::stats::Grouped;
+use crate::trace::{RING_RECORDS, Record};
+use rustix::fd::OwnedFd;
+use std::fmt::{self, Display, Formatter};
+use std::io;
+
+/// Every term of the memory that a server takes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// How many connections there can be.
+    pub connections: usize,
+    /// One receive buffer.
+    pub receive_buffer: usize,
+    /// One send buffer.
+    pub send_buffer: usize,
+    /// One pool, with what bumpalo needs to keep it.
+    pub pool: usize,
+    /// One slot: the connection's own fields, its deadline, and its place on two stacks.
+    pub slot: usize,
+    /// Sockets, ready queue, events and scratch memory of the loop.
+    pub tables: usize,
+    /// The hot-file cache.
+    pub cache: usize,
+    /// The log ring.
+    pub log_ring: usize,
+}
+
+impl MemoryPlan {
+    /// The sum that these limits lead to.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        let (receive_buffer, send_buffer) = Table::<OwnedFd>::buffer_bytes(limits);
+        Self {
+            connections: limits.max_connections,
+            receive_buffer,
+            send_buffer,
+            pool: Pool::new(limits.pool_size).heap_bytes(),
+            slot: Table::<OwnedFd>::slot_bytes(),
+            tables: EventLoop::table_bytes(limits),
+            cache: 0,
+            log_ring: RING_RECORDS * size_of::<Record>(),
+        }
+    }
+
+    /// Asks the system for as much as all of it and gives it back, so that too much is an error and not the end of the process.
+    ///
+    /// # Errors
+    /// The system has not so much.
+    pub fn probe(&self) -> io::Result<()> {
+        // The allocator keeps a little for itself with every piece.
+        let most = self.total().saturating_add(self.total() / 16);
+        let mut memory: Vec<u8> = Vec::new();
+        memory.try_reserve_exact(most).map_err(|_| {
+            let message = format!(
+                "there is no memory for {} bytes; fewer connections or smaller buffers take less",
+                Grouped(most as u64)
+            );
+            io::Error::new(io::ErrorKind::OutOfMemory, message)
+        })
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.connections.saturating_mul(self.receive_buffer + self.send_buffer + self.pool + self.slot)
+            + self.tables
+            + self.cache
+            + self.log_ring
+    }
+}
+
+impl Display for MemoryPlan {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let grouped = |bytes: usize| Grouped(bytes as u64);
+        write!(
+            out,
+            "Memory: {} × (receive buffer {} + send buffer {} + pool {} + slot {}) + tables {} + cache {} + log ring {} = {} bytes",
+            grouped(self.connections),
+            grouped(self.receive_buffer),
+            grouped(self.send_buffer),
+            grouped(self.pool),
+            grouped(self.slot),
+            grouped(self.tables),
+            grouped(self.cache),
+            grouped(self.log_ring),
+            grouped(self.total())
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alloc::thread_heap_use;
+    use crate::config::{Options, Value};
+    use crate::file::Root;
+    use crate::net::listen;
+    use crate::trace::{Level, trace};
+    use std::sync::Arc;
+
+    #[test]
+    fn the_sum_is_what_is_taken() {
+        for (connections, pool_size) in [(1_i128, 256_i128), (128, 4096), (1000, 10_000)] {
+            let mut options = Options::new(".", "127.0.0.1");
+            options.set("max_connections", Value::Integer(connections)).expect("it is in range");
+            options.set("pool_size", Value::Integer(pool_size)).expect("it is in range");
+            let limits = options.config().expect("they agree").limits;
+            let plan = MemoryPlan::of(&limits).total();
+            let (listener, _) = listen("127.0.0.1", 0).expect("loopback can be bound");
+            let before = thread_heap_use();
+            let root = Root::open(".").expect("it is a directory");
+            let (tracer, drain, control) = trace(Level::Off);
+            let built = EventLoop::new(limits, listener, root, Arc::default(), tracer).expect("the system gives it");
+            let taken = usize::try_from(thread_heap_use().since(before).net_bytes).expect("memory was taken");
+            assert!(taken <= plan + 4096, "{taken} bytes were taken, {plan} were planned");
+            assert!(taken + taken / 50 >= plan, "{plan} bytes were planned, only {taken} taken");
+            drop((built, drain, control));
+            let left = thread_heap_use().since(before).net_bytes;
+            assert_eq!(left, 0, "everything was given back");
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! A server's life: created (bound, not serving), running, stopped. Operators' mistakes end here, as errors at start.
+//!
+//! The loop runs on a thread of its own, so that its heap calls can be counted and nothing else can stall it; another thread reads
+//! the log ring.
+
+mod memory;
+
+pub use memory::MemoryPlan;
+
+use crate::config::{Config, OptionError, Options, Value};
+use crate::file::Root;
+use crate::net::{EventLoop, Stop, close_listener, listen};
+use crate::stats::{Counters, Grouped, Snapshot};
+use crate::trace::{Level, Logger, Sink, trace};
+use nix::sys::signal::SigSet;
+use rustix::fd::OwnedFd;
+use std::cell::Cell;
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a stop waits for the log's reader to hand over what is left: a sink that blocks for ever must not block the stop.
+const LOG_GRACE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether this thread runs a server's sink: what that calls must not wait for the thread's own progress.
+    static IN_SINK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// As long as it lives, a stop on this thread only asks.
+struct Unwaiting;
+
+impl Unwaiting {
+    fn begin() -> Self {
+        IN_SINK.set(true);
+        Self
+    }
+}
+
+impl Drop for Unwaiting {
+    fn drop(&mut self) {
+        IN_SINK.set(false);
+    }
+}
+
+/// Why a server cannot be created or run.
+#[derive(Debug)]
+pub enum StartError {
+    /// An option is not known or has no fitting value.
+    Option(OptionError),
+    /// The document root cannot be served.
+    Root(String, io::Error),
+    /// The address cannot be bound.
+    Bind(String, u16, io::Error),
+    /// The server's life does not allow it.
+    State(&'static str),
+    /// The system refused something else that the server needs.
+    System(io::Error),
+}
+
+impl Display for StartError {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(error) => error.fmt(out),
+            Self::Root(path, error) => {
+                write!(out, "docroot: {path:?} cannot be served: {error}; it takes a readable directory")
+            }
+            Self::Bind(host, port, error) => write!(out, "cannot listen on {host} port {port}: {error}"),
+            Self::State(message) => out.write_str(message),
+            Self::System(error) => write!(out, "the system refused what the server needs: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<OptionError> for StartError {
+    fn from(error: OptionError) -> Self {
+        Self::Option(error)
+    }
+}
+
+/// How the loop ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to.
+    Stopped,
+    /// It failed: a fault of ours or of the system.
+    Failed(String),
+}
+
+/// A value that is set once and can be waited for.
+#[derive(Debug)]
+pub(crate) struct Latch<T> {
+    value: Mutex<Option<T>>,
+    set: Condvar,
+}
+
+impl<T: Clone> Latch<T> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { value: Mutex::new(None), set: Condvar::new() })
+    }
+
+    pub(crate) fn set(&self, value: T) {
+        *lock(&self.value) = Some(value);
+        self.set.notify_all();
+    }
+
+    /// Waits for the value, for `limit` at most where one is given.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> Option<T> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut value = lock(&self.value);
+        while value.is_none() {
+            value = match deadline {
+                None => self.set.wait(value).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.checked_duration_since(Instant::now())?;
+                    self.set.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        value.clone()
+    }
+}
+
+/// A lock whose holder never leaves a half-made value behind, so that a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Running {
+    stop: Arc<Stop>,
+    loop_thread: thread::JoinHandle<()>,
+    log_thread: thread::JoinHandle<()>,
+    log_ended: Arc<Latch<()>>,
+}
+
+#[derive(Debug)]
+enum Life {
+    Created {
+        listener: OwnedFd,
+        root: Root,
+    },
+    /// Being started, outside the lock: what is told meanwhile may call back into this server.
+    Starting {
+        stop_wanted: bool,
+    },
+    Running(Running),
+    Stopped,
+}
+
+/// A server.
+#[derive(Debug)]
+pub struct Server {
+    options: Mutex<Options>,
+    address: SocketAddr,
+    counters: Arc<Counters>,
+    life: Mutex<Life>,
+    /// How the loop ended, and when.
+    outcome: Arc<Latch<(Outcome, Instant)>>,
+    joined: Arc<Latch<()>>,
+    started: Mutex<Option<Instant>>,
+}
+
+impl Server {
+    /// Validates the options, opens the document root and binds the address. Nothing is served yet.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn create(options: Options) -> Result<Self, StartError> {
+        let config = options.config()?;
+        let root = Root::open(&config.docroot).map_err(|error| StartError::Root(config.docroot.clone(), error))?;
+        let (listener, address) = listen(&config.host, config.port)
+            .map_err(|error| StartError::Bind(config.host.clone(), config.port, error))?;
+        Ok(Self {
+            options: Mutex::new(options),
+            address,
+            counters: Arc::default(),
+            life: Mutex::new(Life::Created { listener, root }),
+            outcome: Latch::new(),
+            joined: Latch::new(),
+            started: Mutex::new(None),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes an option that is not yet in use.
+    ///
+    /// # Errors
+    /// The option does not take the value, or the server has been started.
+    pub fn set_option(&self, name: &str, value: Value) -> Result<(), StartError> {
+        // Held until the option is written: a start that comes meanwhile sees it.
+        let life = lock(&self.life);
+        if !matches!(*life, Life::Created { .. }) {
+            return Err(StartError::State("options can be set only before the server runs"));
+        }
+        let mut options = lock(&self.options);
+        let mut changed = options.clone();
+        changed.set(name, value)?;
+        changed.config()?;
+        *options = changed;
+        Ok(())
+    }
+
+    /// Takes all memory, starts the threads and returns once connections are accepted.
+    ///
+    /// # Errors
+    /// The server has been started before, or the system refused what it needs.
+    pub fn start(&self, sink: Box<dyn Sink>) -> Result<(), StartError> {
+        let (listener, root) = {
+            let mut life = lock(&self.life);
+            match std::mem::replace(&mut *life, Life::Starting { stop_wanted: false }) {
+                Life::Created { listener, root } => (listener, root),
+                other => {
+                    *life = other;
+                    return Err(StartError::State("the server has been started already; create another one"));
+                }
+            }
+        };
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.start_threads(listener, root, sink)));
+        let started = attempt.unwrap_or_else(|panic| {
+            let message = format!("starting panicked: {}", panic_text(panic.as_ref()));
+            Err(StartError::System(io::Error::other(message)))
+        });
+        let mut life = lock(&self.life);
+        let stop_wanted = matches!(*life, Life::Starting { stop_wanted: true });
+        match started {
+            Ok(running) => {
+                if stop_wanted {
+                    running.stop.stop();
+                }
+                *life = Life::Running(running);
+                Ok(())
+            }
+            Err(error) => {
+                *life = Life::Stopped;
+                self.outcome.set((Outcome::Failed(error.to_string()), Instant::now()));
+                self.joined.set(());
+                Err(error)
+            }
+        }
+    }
+
+    fn start_threads(&self, listener: OwnedFd, root: Root, mut sink: Box<dyn Sink>) -> Result<Running, StartError> {
+        let config = lock(&self.options).config()?;
+        MemoryPlan::of(&config.limits).probe().map_err(StartError::System)?;
+        let level = sink.level().unwrap_or(config.log_level);
+        let (tracer, drain, _) = trace(level);
+        let mut tell = |text: fmt::Arguments<'_>| {
+            if level >= Level::Info {
+                sink.line(Level::Info, Logger::Server, text);
+            }
+        };
+        // What is told here may call back, and must not wait for what only this thread can bring about.
+        let told = Unwaiting::begin();
+        tell(format_args!("Initializing memory pools..."));
+        let (mut event_loop, stop) = EventLoop::new(config.limits, listener, root, Arc::clone(&self.counters), tracer)
+            .map_err(StartError::System)?;
+        self.tell_start(&config, &mut tell);
+        sink.flush();
+        drop(told);
+        let shown_root = shown_root(&config.docroot);
+        let log_ended = Latch::new();
+        let ended = Arc::clone(&log_ended);
+        let log_thread = spawn("pooled-log", move || {
+            let _unwaiting = Unwaiting::begin();
+            // A sink that panics ends the log, not the server.
+            let _ = catch_unwind(AssertUnwindSafe(|| drain.run(sink.as_mut(), &shown_root)));
+            drop(sink);
+            ended.set(());
+        })?;
+        event_loop.set_log_reader(log_thread.thread().clone());
+        let (counters, outcome) = (Arc::clone(&self.counters), Arc::clone(&self.outcome));
+        let ready = Latch::new();
+        let readied = Arc::clone(&ready);
+        let spawned = spawn("pooled-loop", move || {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                readied.set(());
+                event_loop.run()
+            }));
+            // Descriptors, memory and the log's writing side go before anybody hears of the end.
+            drop(event_loop);
+            counters.end_turn();
+            let how = match result {
+                Ok(Ok(())) => Outcome::Stopped,
+                Ok(Err(error)) => Outcome::Failed(format!("the event queue failed: {error}")),
+                Err(panic) => Outcome::Failed(format!("the loop panicked: {}", panic_text(panic.as_ref()))),
+            };
+            outcome.set((how, Instant::now()));
+        });
+        let loop_thread = match spawned {
+            Ok(thread) => thread,
+            Err(error) => {
+                // The loop went with its thread, and the log ends with the loop.
+                let _ = log_thread.join();
+                return Err(error);
+            }
+        };
+        ready.wait(None);
+        *lock(&self.started) = Some(Instant::now());
+        Ok(Running { stop, loop_thread, log_thread, log_ended })
+    }
+
+    /// The lines before "Server ready".
+    fn tell_start(&self, config: &Config, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        let plan = MemoryPlan::of(&config.limits);
+        let pools = config.limits.max_connections * config.limits.pool_size;
+        tell(format_args!(
+            "Created {} connection pools ({} bytes each)",
+            config.limits.max_connections, config.limits.pool_size
+        ));
+        tell(format_args!("Total pre-allocated memory: {} KB", pools / 1024));
+        tell(format_args!("{plan}"));
+        if let Some(warning) = descriptor_warning(config.limits.max_connections) {
+            tell(format_args!("{warning}"));
+        }
+        tell(format_args!("Listening on {}", self.address));
+        let absolute = Path::new(&config.docroot).canonicalize().unwrap_or_else(|_| config.docroot.clone().into());
+        tell(format_args!("Document root: {}", absolute.display()));
+    }
+
+    /// Asks the server to stop and returns at once. Safe from any thread.
+    pub fn request_stop(&self) {
+        if let Some(stop) = self.stop_handle() {
+            stop.stop();
+        }
+    }
+
+    /// Asks the server to stop without regard to responses under way, and returns at once.
+    pub fn request_abort(&self) {
+        if let Some(stop) = self.stop_handle() {
+            stop.abort();
+        }
+    }
+
+    /// How to ask; none where nothing runs. A server that was never started is stopped by this.
+    fn stop_handle(&self) -> Option<Arc<Stop>> {
+        let mut life = lock(&self.life);
+        match &*life {
+            Life::Running(running) => return Some(Arc::clone(&running.stop)),
+            Life::Created { listener, .. } => {
+                close_listener(listener);
+                *life = Life::Stopped;
+                self.outcome.set((Outcome::Stopped, Instant::now()));
+                self.joined.set(());
+            }
+            Life::Starting { .. } => *life = Life::Starting { stop_wanted: true },
+            Life::Stopped => {}
+        }
+        None
+    }
+
+    /// Stops the server and returns when its threads have ended and everything is given back. Idempotent.
+    ///
+    /// Called from a sink (a logging handler may do so), it only asks.
+    pub fn stop(&self) {
+        self.request_stop();
+        if IN_SINK.get() {
+            return;
+        }
+        self.wait(None);
+        self.join();
+    }
+
+    /// Waits until the loop has ended, for `limit` at most where one is given.
+    pub fn wait(&self, limit: Option<Duration>) -> Option<Outcome> {
+        self.outcome.wait(limit).map(|(outcome, _)| outcome)
+    }
+
+    /// Joins the threads, or waits for whoever is joining them.
+    fn join(&self) {
+        let taken = loop {
+            let mut life = lock(&self.life);
+            match std::mem::replace(&mut *life, Life::Stopped) {
+                Life::Running(running) => break Some(running),
+                // The loop failed before its start was over.
+                starting @ Life::Starting { .. } => *life = starting,
+                Life::Created { .. } | Life::Stopped => break None,
+            }
+            drop(life);
+            thread::sleep(Duration::from_millis(1));
+        };
+        if let Some(running) = taken {
+            let _ = running.loop_thread.join();
+            if running.log_ended.wait(Some(LOG_GRACE)).is_some() {
+                let _ = running.log_thread.join();
+            }
+            self.joined.set(());
+        }
+        self.joined.wait(None);
+    }
+
+    /// Whether connections are being accepted or served.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(*lock(&self.life), Life::Running(_)) && lock(&self.outcome.value).is_none()
+    }
+
+    /// A consistent copy of the statistics.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.counters.snapshot()
+    }
+
+    /// How long the server has been running, or had when it stopped; zero before it runs.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        let end = self.outcome.wait(Some(Duration::ZERO)).map_or_else(Instant::now, |(_, end)| end);
+        lock(&self.started).map_or(Duration::ZERO, |started| end.saturating_duration_since(started))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.request_abort();
+        self.stop();
+    }
+}
+
+/// Starts a thread that no signal interrupts. SIGPIPE is among them: sendfile has no flag against it.
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, StartError> {
+    let system = |errno: nix::errno::Errno| StartError::System(errno.into());
+    let before = SigSet::thread_get_mask().map_err(system)?;
+    SigSet::all().thread_block().map_err(system)?;
+    let thread = thread::Builder::new().name(name.into()).spawn(run);
+    before.thread_set_mask().map_err(system)?;
+    thread.map_err(StartError::System)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given")
+}
+
+/// The document root as the operator wrote it, ready to have a slash and a name after it.
+fn shown_root(docroot: &str) -> String {
+    docroot.trim_end_matches('/').into()
+}
+
+/// A connection takes one descriptor, and one more while it sends a large file.
+fn descriptor_warning(max_connections: usize) -> Option<String> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
+    let needed = 2 * max_connections as u64 + 32;
+    (limit < needed).then(|| {
+        format!(
+            "The limit of {} descriptors is below the {} that {} connections can need; beyond it newcomers get a 503",
+            Grouped(limit),
+            Grouped(needed),
+            Grouped(max_connections as u64)
+        )
+    })
+}
