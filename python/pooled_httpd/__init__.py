@@ -1,0 +1,61 @@
+"""An HTTP/1.1 static-file server that allocates nothing while it serves, and is made to be attacked.
+
+    with pooled_httpd.Server("www") as server:
+        urllib.request.urlopen(server.url_for("/index.html"))
+        print(server.stats().total_requests)
+
+The same as functions: ``server_create``, ``server_run``, ``server_stop``, ``server_destroy`` and so on.
+Options are those of the command line, with underscores; ``pooled_httpd.options()`` lists them.
+"""
+
+from pooled_httpd._native import (
+    Server,
+    ServerStats,
+    options,
+    server_create,
+    server_destroy,
+    server_get_stats,
+    server_print_stats,
+    server_run,
+    server_set_max_connections,
+    server_set_pool_size,
+    server_set_timeout,
+    server_stop,
+)
+from pooled_httpd.errors import (
+    BindError,
+    ForkError,
+    OptionError,
+    PooledHttpdError,
+    RootError,
+    RootNotADirectoryError,
+    RootNotFoundError,
+    ServerFailedError,
+    StateError,
+    SystemRefusedError,
+)
+
+__all__ = [
+    "BindError",
+    "ForkError",
+    "OptionError",
+    "PooledHttpdError",
+    "RootError",
+    "RootNotADirectoryError",
+    "RootNotFoundError",
+    "Server",
+    "ServerFailedError",
+    "ServerStats",
+    "StateError",
+    "SystemRefusedError",
+    "options",
+    "server_create",
+    "server_destroy",
+    "server_get_stats",
+    "server_print_stats",
+    "server_run",
+    "server_set_max_connections",
+    "server_set_pool_size",
+    "server_set_timeout",
+    "server_stop",
+]

@@ -1,0 +1,237 @@
+"""The native module: private; ``pooled_httpd`` is its public face."""
+
+from collections.abc import Sequence
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, final
+
+__all__ = [
+    "Server",
+    "ServerStats",
+    "_stop_all",
+    "options",
+    "run_command_line",
+    "server_create",
+    "server_destroy",
+    "server_get_stats",
+    "server_print_stats",
+    "server_run",
+    "server_set_max_connections",
+    "server_set_pool_size",
+    "server_set_timeout",
+    "server_stop",
+]
+
+_Path: TypeAlias = str | PathLike[str]
+_LogLevel: TypeAlias = Literal["off", "error", "warn", "info", "debug"]
+
+class _Options(TypedDict, total=False):
+    host: str
+    max_connections: int
+    pool_size: int
+    buffer_size: int
+    timeout: float
+    header_timeout: float
+    keepalive_timeout: float
+    content_timeout: float
+    send_timeout: float
+    max_content: int
+    max_request_line: int
+    max_field_lines: int
+    keep_alive: bool
+    max_requests_per_connection: int | None
+    log_level: _LogLevel
+
+@final
+class Server:
+    """An HTTP/1.1 static-file server.
+
+    ``Server(docroot)`` binds 127.0.0.1 and a free port (``port=0``) at once, so that :attr:`port` is true before it
+    serves. As a context manager it serves from ``with`` to its end. The options are those of the command line, with
+    underscores (see :func:`options`).
+
+    Raises OptionError (a ValueError) for a wrong option, RootNotFoundError (a FileNotFoundError) or
+    RootNotADirectoryError (a NotADirectoryError) for the document root, BindError (an OSError) for the address.
+    Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
+    """
+
+    def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self: ...
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on; true before it runs."""
+    @property
+    def host(self) -> str:
+        """The address to connect to, IPv6 in brackets."""
+    @property
+    def docroot(self) -> str:
+        """The document root as it was given."""
+    @property
+    def url(self) -> str:
+        """The URL of the document root, without its final slash."""
+    @property
+    def is_running(self) -> bool:
+        """Whether it accepts connections now."""
+    def url_for(self, path: str) -> str:
+        """The URL of a path, which may begin with a slash or not."""
+    def start(self) -> None:
+        """Start serving on threads of its own and return once connections are accepted."""
+    def run(self) -> None:
+        """Serve until it is stopped, the interpreter's lock released; Ctrl+C stops it and raises KeyboardInterrupt.
+
+        Starts it where it was not started. Raises ServerFailedError where it ended without being told to.
+        """
+    def stop(self) -> None:
+        """Stop it and return when its threads have ended.
+
+        Any thread or signal handler may call it, any number of times. Idle connections are closed at once; responses
+        under way get one second to finish.
+        """
+    def destroy(self) -> None:
+        """Stop it and give everything back. Every later use raises StateError; another destroy does nothing."""
+    def stats(self) -> ServerStats:
+        """A consistent copy of the statistics; it includes every response that a client has read."""
+    def print_stats(self) -> None:
+        """Write the statistics block to sys.stdout."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None = None,
+        exception: BaseException | None = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> None: ...
+
+@final
+class ServerStats:
+    """A consistent copy of a server's statistics.
+
+    Subtract an earlier one for what happened between them: counters are subtracted, gauges stay as they are in the
+    later one. ``str()`` gives the block that ``server_print_stats`` writes.
+    """
+
+    @property
+    def total_requests(self) -> int:
+        """Answers given, refusals included."""
+    @property
+    def total_connections(self) -> int:
+        """Connections accepted into a slot."""
+    @property
+    def bytes_received(self) -> int:
+        """Bytes received from peers, drained ones included."""
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes handed to the kernel for peers."""
+    @property
+    def pool_resets(self) -> int:
+        """Requests that ended and so emptied their pool, answered or not."""
+    @property
+    def pool_usage_total(self) -> int:
+        """Pool memory used by all those requests together, in bytes."""
+    @property
+    def pool_overflows(self) -> int:
+        """Requests that needed more than their pool had."""
+    @property
+    def connections_refused(self) -> int:
+        """Newcomers that got a 503 for want of a slot or a descriptor."""
+    @property
+    def connections_reclaimed(self) -> int:
+        """Idle persistent connections closed to make room for a newcomer."""
+    @property
+    def files_truncated(self) -> int:
+        """Files that were shorter, or could no longer be read, when they were sent."""
+    @property
+    def file_cache_hits(self) -> int:
+        """File answers that needed no open."""
+    @property
+    def file_cache_misses(self) -> int:
+        """File answers that opened their file."""
+    @property
+    def log_records_dropped(self) -> int:
+        """Log records that found the ring full."""
+    @property
+    def malloc_calls(self) -> int:
+        """Heap allocations of the loop's thread since "Server ready"."""
+    @property
+    def free_calls(self) -> int:
+        """Heap frees of the loop's thread since "Server ready"."""
+    @property
+    def invariant_checks_passed(self) -> int:
+        """Invariant checks that held."""
+    @property
+    def invariant_violations(self) -> int:
+        """Invariant checks that did not."""
+    @property
+    def active_connections(self) -> int:
+        """Connections in any state but FREE (a gauge)."""
+    @property
+    def peak_connections(self) -> int:
+        """The most connections at one time (a gauge)."""
+    @property
+    def peak_pool_usage(self) -> int:
+        """The most pool memory that one request used, in bytes (a gauge)."""
+    @property
+    def heap_bytes(self) -> int:
+        """Heap memory that the loop's thread holds beyond that at "Server ready", in bytes (a gauge)."""
+    @property
+    def uptime(self) -> float:
+        """Time since the server began to serve, in seconds (a gauge)."""
+    @property
+    def responses(self) -> dict[int, int]:
+        """Answers by status code; only those that occurred."""
+    @property
+    def rejects(self) -> dict[str, int]:
+        """Refused requests by reason; only those that occurred."""
+    @property
+    def timeouts(self) -> dict[str, int]:
+        """Timeouts by kind: header, keepalive, content, send."""
+    @property
+    def states(self) -> dict[str, int]:
+        """Connections by state, FREE left out (a gauge)."""
+    @property
+    def latency(self) -> list[tuple[float, float, int]]:
+        """The latency histogram, from the first byte of a request until its response was handed over.
+
+        (from, to, count): both bounds in seconds, the upper one excluded; only buckets that are not empty.
+        """
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain dicts, lists and numbers."""
+    def __sub__(self, earlier: ServerStats, /) -> ServerStats: ...
+    def __rsub__(self, later: ServerStats, /) -> ServerStats: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def _repr_html_(self) -> str: ...
+
+def server_create(port: int, docroot: _Path, **options: Unpack[_Options]) -> Server:
+    """Create a server and bind its port (0 for any); nothing is served yet. For options and errors see Server."""
+
+def server_run(server: Server) -> None:
+    """Serve until the server is stopped; see Server.run."""
+
+def server_stop(server: Server) -> None:
+    """Stop a server, from any thread or signal handler, any number of times; see Server.stop."""
+
+def server_destroy(server: Server) -> None:
+    """Give everything back; later use raises StateError."""
+
+def server_set_pool_size(server: Server, size: int) -> None:
+    """Set the pool size in bytes, from 256 to 16,777,216, before the server runs."""
+
+def server_set_max_connections(server: Server, max: int) -> None:
+    """Set how many connections are served at the same time, from 1 to 65,536, before the server runs."""
+
+def server_set_timeout(server: Server, seconds: float) -> None:
+    """Set the four timeouts, from 0.001 to 86,400 seconds, before the server runs."""
+
+def server_get_stats(server: Server) -> ServerStats:
+    """A consistent copy of the statistics; see Server.stats."""
+
+def server_print_stats(server: Server) -> None:
+    """Write the statistics block to sys.stdout."""
+
+def options() -> list[tuple[str, str, str]]:
+    """Options as (name, default, help), in the order of the documentation."""
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run the command line, the program's name first, and return its exit status."""
+
+def _stop_all() -> None: ...

@@ -1,0 +1,88 @@
+//! The server's lines as records of Python's `logging`, by way of `log` and pyo3-log, from the log's own thread.
+
+use crate::trace::{Level, Logger, Sink};
+use pyo3::prelude::*;
+use pyo3_log::{Caching, ResetHandle};
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const SERVER: &str = "pooled_httpd";
+/// pyo3-log writes `::` as a dot.
+const CONNECTION: &str = "pooled_httpd::conn";
+const CONNECTION_LOGGER: &str = "pooled_httpd.conn";
+/// How often the loggers' levels are read.
+const LEVEL_AGE: Duration = Duration::from_millis(40);
+
+static RESET: OnceLock<ResetHandle> = OnceLock::new();
+
+/// Connects `log` with Python's `logging`, once for the process.
+pub(super) fn install(py: Python<'_>) -> PyResult<()> {
+    if RESET.get().is_none() {
+        let logger = pyo3_log::Logger::new(py, Caching::LoggersAndLevels)?.filter(log::LevelFilter::Debug);
+        if let Ok(handle) = logger.install() {
+            // Another thread cannot have come first: the import lock is held.
+            let _ = RESET.set(handle);
+        }
+    }
+    Ok(())
+}
+
+/// Python's `logging` as a sink.
+pub(super) struct PythonLogging {
+    /// What the option `log_level` allows at most.
+    most: Level,
+    read_at: Option<Instant>,
+}
+
+impl PythonLogging {
+    pub(super) fn new(most: Level) -> Self {
+        Self { most, read_at: None }
+    }
+}
+
+impl Sink for PythonLogging {
+    fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>) {
+        let level = match level {
+            Level::Off => return,
+            Level::Error => log::Level::Error,
+            Level::Warn => log::Level::Warn,
+            Level::Info => log::Level::Info,
+            Level::Debug => log::Level::Debug,
+        };
+        // pyo3-log attaches by itself, but panics where the interpreter is going away; then there is nobody to tell.
+        let _ = Python::try_attach(|_| match logger {
+            Logger::Server => log::log!(target: SERVER, level, "{text}"),
+            Logger::Connection(number) => log::log!(target: CONNECTION, level, "[CONN {number}] {text}"),
+        });
+    }
+
+    fn level(&mut self) -> Option<Level> {
+        if self.read_at.is_some_and(|read_at| read_at.elapsed() < LEVEL_AGE) {
+            return None;
+        }
+        self.read_at = Some(Instant::now());
+        let most = self.most;
+        Python::try_attach(|py| {
+            if let Some(handle) = RESET.get() {
+                handle.reset();
+            }
+            effective_level(py).unwrap_or(Level::Info).min(most)
+        })
+    }
+}
+
+/// The most that either logger lets through.
+fn effective_level(py: Python<'_>) -> PyResult<Level> {
+    let logging = py.import("logging")?;
+    let mut most = Level::Off;
+    for name in [SERVER, CONNECTION_LOGGER] {
+        let logger = logging.call_method1("getLogger", (name,))?;
+        for (number, level) in [(40, Level::Error), (30, Level::Warn), (20, Level::Info), (10, Level::Debug)] {
+            if level > most && logger.call_method1("isEnabledFor", (number,))?.is_truthy()? {
+                most = level;
+            }
+        }
+    }
+    Ok(most)
+}

@@ -1,0 +1,38 @@
+//! The bindings, and nothing else: Python's values in, the server's functions called, errors and values out.
+//!
+//! The event loop never comes here. Whatever can wait, waits detached from the interpreter.
+
+mod errors;
+mod logging;
+mod server;
+mod stats;
+
+use pyo3::prelude::*;
+
+/// The private native module. `pooled_httpd` is its public face.
+#[pymodule(gil_used = false)]
+mod _native {
+    use super::*;
+
+    #[pymodule_export]
+    use super::server::{
+        PyServer, run_command_line, server_create, server_destroy, server_get_stats, server_print_stats, server_run,
+        server_set_max_connections, server_set_pool_size, server_set_timeout, server_stop, stop_all,
+    };
+    #[pymodule_export]
+    use super::stats::ServerStats;
+
+    /// Options as (name, default, help), in the order of the documentation.
+    #[pyfunction]
+    fn options() -> Vec<(&'static str, &'static str, &'static str)> {
+        crate::config::OPTIONS.iter().map(|option| (option.name, option.default, option.help)).collect()
+    }
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        super::logging::install(py)?;
+        py.import("atexit")?.call_method1("register", (module.getattr("_stop_all")?,))?;
+        Ok(())
+    }
+}
