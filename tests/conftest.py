@@ -1,0 +1,61 @@
+"""Fixtures: a server for each test, a document root, and the rule that skips are failures in continuous integration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pooled_httpd
+import pytest
+from support import ROOT, Site, open_descriptors
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn skips into failures where POOLED_HTTPD_NO_SKIPS is set: there everything must be installed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("POOLED_HTTPD_NO_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """No test leaves a descriptor or a thread behind."""
+    descriptors, threads = open_descriptors(), len(os.listdir("/proc/self/task"))
+    yield
+    assert len(os.listdir("/proc/self/task")) <= threads
+    assert open_descriptors() <= descriptors
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A document root with a few known files, to be changed at will."""
+    return Site(tmp_path / "site")
+
+
+@pytest.fixture
+def server(site: Site) -> Iterator[pooled_httpd.Server]:
+    """A running server of ``site`` with the default options; afterwards its invariants must have held."""
+    with pooled_httpd.Server(site.root) as running:
+        yield running
+    assert_sound(running)
+
+
+@pytest.fixture
+def www() -> Iterator[pooled_httpd.Server]:
+    """A running server of the site in ``www``."""
+    with pooled_httpd.Server(ROOT / "www") as running:
+        yield running
+    assert_sound(running)
+
+
+def assert_sound(server: pooled_httpd.Server) -> None:
+    """Assert what must hold after every test: no violation, no heap call, no connection, sums that add up."""
+    stats = server.stats()
+    assert stats.invariant_violations == 0
+    assert (stats.malloc_calls, stats.free_calls, stats.heap_bytes) == (0, 0, 0)
+    assert stats.active_connections == 0
+    assert sum(stats.responses.values()) == stats.total_requests

@@ -1,0 +1,52 @@
+"""The README says what is true: its table of options, its Python, its promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pooled_httpd
+from support import PATIENCE, ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_options_is_the_servers_own() -> None:
+    """Names, defaults and texts, in the same order."""
+    table = README.partition("| option | default |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", table, re.M)
+    assert rows == pooled_httpd.options()
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    """The first block as it stands; the second on a free port, stopped from another thread."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(blocks) == 2
+    stop = "import threading; threading.Timer(0.2, lambda: pooled_httpd.server_stop(server)).start()\n"
+    second = blocks[1].replace("8080", "0").replace("pooled_httpd.server_run", stop + "pooled_httpd.server_run")
+    for code, expected in ((blocks[0], "1 {200: 1} "), ("import pooled_httpd\n" + second, "Pool Statistics:")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout
+
+
+def test_the_files_that_check_the_promises_exist() -> None:
+    """Each path in the table of promises is there."""
+    table = README.partition("| | promise |")[2].partition("\n\n")[0]
+    paths = re.findall(r"`((?:src|tests)/[\w./]+)`", table)
+    assert len(paths) >= 9
+    for path in paths:
+        assert (Path(ROOT) / path).exists(), path
+
+
+def test_files_name_no_place_of_a_machine() -> None:
+    """No absolute path of a machine gets into what is committed."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in listed:
+        path = ROOT / name
+        if path.suffix in {".py", ".pyi", ".rs", ".md", ".toml", ".html", ".svg", ""} and path.is_file():
+            assert not re.search(r"/(root|work)/", path.read_text(errors="ignore")), name
