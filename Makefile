@@ -1,0 +1,48 @@
+# The one set-up there is: `make run` and `make test` build what they need, a virtual environment included.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+ROOT ?= www
+
+.PHONY: run test test-rust test-python lint bench python clean
+
+run: target/release/httpserver
+	target/release/httpserver $(PORT) $(ROOT)
+
+.PHONY: target/release/httpserver
+target/release/httpserver:
+	cargo build --release --locked --bin httpserver
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'maturin>=1.16,<2'
+	touch $@
+
+# The extension, built for the virtual environment with everything that tests and checks need.
+python: $(VENV)/installed
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,lint
+
+test: test-rust test-python
+
+test-rust:
+	cargo test --locked
+
+test-python: python target/release/httpserver
+	$(BIN)/python -m pytest
+
+lint: python
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features python -- -D warnings
+	$(BIN)/ruff format --check python tests benches
+	$(BIN)/ruff check python tests benches
+	$(BIN)/mypy
+	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
+
+bench: target/release/httpserver
+	$(PYTHON) benches/bench.py --server target/release/httpserver $(BENCH_ARGS)
+
+clean:
+	rm -rf target $(VENV)
