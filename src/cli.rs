@@ -166,11 +166,14 @@ fn raise_descriptor_limit() {
 fn print_soon(text: String) {
     let printed = Latch::new();
     let done = Arc::clone(&printed);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         print(&text);
         done.set(());
     });
-    printed.wait(Some(PRINT_PATIENCE));
+    if printed.wait(Some(PRINT_PATIENCE)).is_some() {
+        // Nothing is left of it when the process ends. Its only panic would be ours, and has been told.
+        let _ = thread.join();
+    }
 }
 
 /// Writes whole lines, so that those of two threads do not mix. A reader that is gone is not an error of the server.

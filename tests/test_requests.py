@@ -258,7 +258,9 @@ def test_a_file_that_shrinks_or_goes_ends_its_connection_only(server: pooled_htt
         head, _, content = raw.received.partition(b"\r\n\r\n")
         assert b"Content-Length: 50000000" in head
         assert len(content) < 50_000_000
-        assert set(content) == {ord("x")}
+        assert set(content[:1_000_000]) == {ord("x")}
+        # sendfile shares the file's pages; what was on its way of those that were cut off, the kernel may have zeroed.
+        assert set(content) <= {ord("x"), 0}
     assert server.stats().files_truncated == 1
     path = site.write("going", b"y" * 20_000_000)
     with Raw(server.port, receive_buffer=4096) as raw:
