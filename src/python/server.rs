@@ -177,7 +177,7 @@ impl PyServer {
     /// Serves until it is stopped; Ctrl+C stops it and raises KeyboardInterrupt.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.server(py)?;
-        if py.detach(|| server.wait(Some(Duration::ZERO))).is_none() && !py.detach(|| server.is_running()) {
+        if py.detach(|| server.is_created()) {
             self.start(py)?;
         }
         Self::wait(py, &server)
@@ -229,9 +229,9 @@ impl PyServer {
     fn __repr__(&self, py: Python<'_>) -> String {
         let life = match self.server(py) {
             Err(_) => "gone",
+            Ok(server) if py.detach(|| server.is_created()) => "created",
             Ok(server) if py.detach(|| server.is_running()) => "running",
-            Ok(server) if py.detach(|| server.wait(Some(Duration::ZERO))).is_some() => "stopped",
-            Ok(_) => "created",
+            Ok(_) => "stopped",
         };
         format!("<pooled_httpd.Server {} of {:?}, {life}>", self.url(), self.docroot)
     }

@@ -401,6 +401,12 @@ impl Server {
         self.joined.wait(None);
     }
 
+    /// Whether it has neither been started nor stopped.
+    #[must_use]
+    pub fn is_created(&self) -> bool {
+        matches!(*lock(&self.life), Life::Created { .. })
+    }
+
     /// Whether connections are being accepted or served.
     #[must_use]
     pub fn is_running(&self) -> bool {
