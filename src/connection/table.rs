@@ -86,6 +86,7 @@ impl<F> Table<F> {
     }
 
     /// Whether a violated invariant panics, as it does in debug builds unless told otherwise.
+    #[cfg(test)]
     pub fn set_panic_on_violation(&mut self, panics: bool) {
         self.core.panic_on_violation = panics;
     }

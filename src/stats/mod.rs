@@ -122,14 +122,6 @@ macro_rules! statistics {
                 })*
             }
         }
-
-        impl Snapshot {
-            /// The names and values of the plain numbers, in the order of their declaration.
-            #[must_use]
-            pub fn scalars(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($scalar), self.$scalar),)*]
-            }
-        }
     };
 }
 
