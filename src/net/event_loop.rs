@@ -76,8 +76,8 @@ struct Socket {
     descriptor: Option<OwnedFd>,
     /// Bytes may be there: cleared when the kernel has no more.
     readable: bool,
-    /// The peer's end was announced, so that a short read does not mean that there is nothing more to see.
-    end_announced: bool,
+    /// The peer's end or an urgent byte was announced, so that a short read does not mean that there is nothing more to see.
+    reads_to_the_end: bool,
     queued: bool,
     registered: bool,
 }
@@ -248,8 +248,9 @@ impl EventLoop {
                     // Stale where the slot has another connection by now.
                     let Some(slot) = self.table.slot_of(value as u64) else { continue };
                     let socket = &mut self.sockets[slot as usize];
-                    socket.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                    socket.end_announced |= event.is_read_closed() || event.is_error();
+                    socket.readable |=
+                        event.is_readable() || event.is_read_closed() || event.is_error() || event.is_priority();
+                    socket.reads_to_the_end |= event.is_read_closed() || event.is_error() || event.is_priority();
                     enqueue(&mut self.ready, socket, slot);
                 }
             }
@@ -279,7 +280,7 @@ impl EventLoop {
                 }
                 Ok((count, _)) => {
                     // A short read of a stream means that the kernel has no more; the next byte brings a new event (epoll(7)).
-                    socket.readable = count == length || socket.end_announced;
+                    socket.readable = count == length || socket.reads_to_the_end;
                     table.receive(slot, if is_drained { Input::Drained(count) } else { Input::Bytes(count) });
                 }
                 Err(Errno::AGAIN) => {
@@ -371,7 +372,7 @@ impl EventLoop {
         let socket = &mut self.sockets[slot as usize];
         let Some(descriptor) = &socket.descriptor else { return };
         if !socket.registered {
-            let interest = Interest::READABLE | Interest::WRITABLE;
+            let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
             socket.registered = true;
             if self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), token, interest).is_err() {
                 // The kernel has no room for another watch; without one the connection would hang.

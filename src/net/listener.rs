@@ -32,7 +32,7 @@ fn bind(address: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // Accepted sockets inherit it: small responses go out at once, without a system call for each connection.
     sockopt::set_tcp_nodelay(&socket, true)?;
-    // Inherited too: an urgent byte is a byte like any other, and does not make a read look short.
+    // Inherited too: an urgent byte is a byte like any other.
     sockopt::set_socket_oobinline(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
