@@ -1,13 +1,17 @@
 //! HTTP/1.1 as pure functions over bytes: no socket, clock, file system, heap or Python below this module.
 
 pub mod chunked;
+pub mod condition;
 pub mod date;
 pub mod field;
 pub mod framing;
 pub mod grammar;
 pub mod host;
 pub mod line;
+pub mod listing;
 pub mod media_type;
+pub mod negotiation;
+pub mod range;
 pub mod reject;
 pub mod request_line;
 pub mod response_head;

@@ -3,8 +3,9 @@
 use super::date::DATE_LENGTH;
 use super::status::Status;
 
-/// The most that the head of any response takes besides a `Location`: the longest status line and every other field.
-pub const MAX_FIXED_HEAD: usize = 512;
+/// The most that the head of any response takes besides a `Location` and what the operator added: the longest status line and
+/// every other field.
+pub const MAX_FIXED_HEAD: usize = 768;
 
 /// A writer into a fixed piece of memory. What does not fit is left out and told by [`Self::finish`].
 #[derive(Debug)]
@@ -17,10 +18,15 @@ pub struct HeadWriter<'a> {
 impl<'a> HeadWriter<'a> {
     /// Begins a head in `memory` with the status line and the Date.
     pub fn new(memory: &'a mut [u8], status: Status, date: &[u8; DATE_LENGTH]) -> Self {
-        let mut head = Self { memory, length: 0, complete: true };
+        let mut head = Self::bare(memory);
         head.put(status.line().as_bytes());
         head.field("Date", date);
         head
+    }
+
+    /// A writer that has written nothing.
+    pub fn bare(memory: &'a mut [u8]) -> Self {
+        Self { memory, length: 0, complete: true }
     }
 
     /// Appends bytes.

@@ -62,6 +62,15 @@ impl<'a> Target<'a> {
         Self::Path { path: if path.is_empty() { b"/" } else { path }, query }
     }
 
+    /// What follows the first `?`, as received.
+    #[must_use]
+    pub fn query(self) -> Option<&'a [u8]> {
+        match self {
+            Self::NoPath => None,
+            Self::Path { query, .. } => query,
+        }
+    }
+
     /// Whether a fragment is attached, which no client may send (RFC 9112 section 3.2).
     #[must_use]
     pub fn has_fragment(&self) -> bool {
