@@ -1,248 +1,33 @@
 //! The options: one table of names, kinds, ranges and defaults, from which the command line, the Python keywords and their error
 //! messages are made; and the validated limits that the server runs with.
 
-use crate::trace::Level;
-use std::fmt::{self, Display, Formatter};
+mod site;
+mod spec;
+mod value;
+
+pub use site::{Cors, Site};
+pub use spec::{OPTIONS, OptionSpec};
+pub use value::{Kind, OptionError, Value};
+
+use crate::http::response_head::MAX_FIXED_HEAD;
+use crate::stats::export::MAX_EXPORT;
+use crate::trace::{AccessFormat, Level};
 use std::time::Duration;
-
-/// What values an option takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A whole number from the first to the second.
-    Integer(u64, u64),
-    /// The same, or none.
-    OptionalInteger(u64, u64),
-    /// A time in seconds, fractions allowed, from the first to the second, in milliseconds.
-    Seconds(u64, u64),
-    /// On or off.
-    Switch,
-    /// Any text that is not empty.
-    Text,
-    /// One of [`Level::ALL`].
-    Level,
-}
-
-/// One option.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionSpec {
-    /// The name in Python; on the command line its underscores are hyphens.
-    pub name: &'static str,
-    /// What values it takes.
-    pub kind: Kind,
-    /// The default as a person reads it.
-    pub default: &'static str,
-    /// What it is for, in a sentence without its full stop.
-    pub help: &'static str,
-}
-
-const LONGEST_TIMEOUT_MS: u64 = 86_400_000;
-
-/// Every option but the document root.
-pub const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "port",
-        kind: Kind::Integer(0, 65_535),
-        default: "8080",
-        help: "The TCP port; 0 takes any free one",
-    },
-    OptionSpec {
-        name: "host",
-        kind: Kind::Text,
-        default: "0.0.0.0 (from Python 127.0.0.1)",
-        help: "The address or name to listen on, IPv4 or IPv6",
-    },
-    OptionSpec {
-        name: "max_connections",
-        kind: Kind::Integer(1, 65_536),
-        default: "128",
-        help: "Connections served at the same time",
-    },
-    OptionSpec {
-        name: "pool_size",
-        kind: Kind::Integer(256, 1 << 24),
-        default: "4096",
-        help: "Memory pool of one request, in bytes",
-    },
-    OptionSpec {
-        name: "buffer_size",
-        kind: Kind::Integer(2048, 1 << 24),
-        default: "16384",
-        help: "Receive buffer and send buffer of one request, in bytes each; a request head must fit",
-    },
-    OptionSpec {
-        name: "timeout",
-        kind: Kind::Seconds(1, LONGEST_TIMEOUT_MS),
-        default: "30",
-        help: "Sets the four timeouts below, in seconds",
-    },
-    OptionSpec {
-        name: "header_timeout",
-        kind: Kind::Seconds(1, LONGEST_TIMEOUT_MS),
-        default: "timeout",
-        help: "Time for a request head, from its first byte, and for the first byte of a new connection, in seconds",
-    },
-    OptionSpec {
-        name: "keepalive_timeout",
-        kind: Kind::Seconds(1, LONGEST_TIMEOUT_MS),
-        default: "timeout",
-        help: "Time that a persistent connection may be idle, in seconds",
-    },
-    OptionSpec {
-        name: "content_timeout",
-        kind: Kind::Seconds(1, LONGEST_TIMEOUT_MS),
-        default: "timeout",
-        help: "Time for the content of a request, from the end of its head, in seconds",
-    },
-    OptionSpec {
-        name: "send_timeout",
-        kind: Kind::Seconds(1, LONGEST_TIMEOUT_MS),
-        default: "timeout",
-        help: "Time that a peer may take nothing of a response, in seconds",
-    },
-    OptionSpec {
-        name: "max_content",
-        kind: Kind::Integer(0, 1 << 53),
-        default: "1048576",
-        help: "Largest content of a request, in bytes",
-    },
-    OptionSpec {
-        name: "max_request_line",
-        kind: Kind::Integer(64, 1 << 24),
-        default: "8000, or less with a small buffer_size",
-        help: "Longest request line, in bytes; at most buffer_size - 1024",
-    },
-    OptionSpec {
-        name: "max_field_lines",
-        kind: Kind::Integer(1, 10_000),
-        default: "100",
-        help: "Most field lines of a request",
-    },
-    OptionSpec { name: "keep_alive", kind: Kind::Switch, default: "on", help: "Whether connections persist" },
-    OptionSpec {
-        name: "max_requests_per_connection",
-        kind: Kind::OptionalInteger(1, 1 << 53),
-        default: "none",
-        help: "Requests after which a connection is closed",
-    },
-    OptionSpec {
-        name: "log_level",
-        kind: Kind::Level,
-        default: "debug",
-        help: "How much is told: off, error, warn, info (start and stop), debug (the story of every connection)",
-    },
-];
 
 /// The bytes of a send buffer that the longest request line must leave for the rest of a head that repeats its target.
 const HEAD_RESERVE: u64 = 1024;
-
-/// A value as a caller gave it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// A whole number.
-    Integer(i128),
-    /// A number with a fraction.
-    Number(f64),
-    /// On or off.
-    Switch(bool),
-    /// Text.
-    Text(String),
-    /// None.
-    None,
-    /// Something else, as its owner shows it.
-    Other(String),
-}
-
-impl Display for Value {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Integer(value) => write!(out, "{value}"),
-            Self::Number(value) => write!(out, "{value}"),
-            Self::Switch(value) => out.write_str(if *value { "on" } else { "off" }),
-            Self::Text(text) => write!(out, "{text:?}"),
-            Self::None => out.write_str("none"),
-            Self::Other(text) => out.write_str(text),
-        }
-    }
-}
-
-/// An option that is not known, or a value that it does not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionError {
-    /// The option's name.
-    pub option: String,
-    /// What was wrong and what would be right.
-    pub message: String,
-}
-
-impl Display for OptionError {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.option, self.message)
-    }
-}
-
-impl std::error::Error for OptionError {}
-
-impl Kind {
-    /// What would be right.
-    fn expectation(self) -> String {
-        match self {
-            Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
-            Self::OptionalInteger(low, high) => format!("none or a whole number from {low} to {high}"),
-            Self::Seconds(low, high) => format!("a number of seconds from {} to {}", seconds(low), seconds(high)),
-            Self::Switch => "on or off".into(),
-            Self::Text => "a text that is not empty".into(),
-            Self::Level => Level::ALL.map(Level::name).join(", "),
-        }
-    }
-
-    fn accepts(self, value: &Value) -> bool {
-        let within = |value: i128, low: u64, high: u64| (i128::from(low)..=i128::from(high)).contains(&value);
-        match (self, value) {
-            (Self::Integer(low, high) | Self::OptionalInteger(low, high), Value::Integer(value)) => {
-                within(*value, low, high)
-            }
-            (Self::Seconds(..), Value::Integer(_) | Value::Number(_)) => self.milliseconds(value).is_some(),
-            (Self::OptionalInteger(..), Value::None) | (Self::Switch, Value::Switch(_)) => true,
-            (Self::Text, Value::Text(text)) => !text.is_empty() && !text.contains('\0'),
-            (Self::Level, Value::Text(text)) => Level::named(text).is_some(),
-            _ => false,
-        }
-    }
-
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // In range by the check.
-    fn milliseconds(self, value: &Value) -> Option<u64> {
-        let Self::Seconds(low, high) = self else { return None };
-        let seconds = match value {
-            Value::Integer(value) => *value as f64,
-            Value::Number(value) => *value,
-            _ => return None,
-        };
-        let milliseconds = (seconds * 1000.0).round();
-        (milliseconds >= low as f64 && milliseconds <= high as f64).then_some(milliseconds as u64)
-    }
-
-    /// Reads a value as the command line has it. Text that is none is left as text, for the error to show.
-    #[must_use]
-    pub fn read(self, text: &str) -> Value {
-        let parsed = match self {
-            Self::Integer(..) => text.parse().ok().map(Value::Integer),
-            Self::OptionalInteger(..) if text == "none" => Some(Value::None),
-            Self::OptionalInteger(..) => text.parse().ok().map(Value::Integer),
-            Self::Seconds(..) => text.parse().ok().map(Value::Number),
-            Self::Switch => match text {
-                "on" | "true" | "yes" | "1" => Some(Value::Switch(true)),
-                "off" | "false" | "no" | "0" => Some(Value::Switch(false)),
-                _ => None,
-            },
-            Self::Text | Self::Level => None,
-        };
-        parsed.unwrap_or_else(|| Value::Text(text.into()))
-    }
-}
-
-fn seconds(milliseconds: u64) -> String {
-    if milliseconds.is_multiple_of(1000) { (milliseconds / 1000).to_string() } else { format!("0.{milliseconds:03}") }
-}
+/// The least that `max_request_line` takes.
+const SHORTEST_LINE: u64 = 64;
+/// The smallest send buffer that any entry of a listing fits, in bytes.
+const LISTING_BUFFER: usize = 4096;
+/// What makes a host the path of a Unix socket.
+pub const UNIX_PREFIX: &str = "unix:";
+/// The longest path that a Unix socket can have, in bytes: `sun_path` without its NUL (unix(7)).
+pub const LONGEST_SOCKET_PATH: usize = 107;
+/// The smallest pool that the place in a listing fits beside a request, in bytes.
+const LISTING_POOL: usize = 1024;
+/// The smallest send buffer that the statistics fit, in bytes.
+const STATUS_BUFFER: usize = 16_384;
 
 /// The options as far as they were set, each value of the right kind and in range.
 #[derive(Clone, Debug)]
@@ -270,9 +55,8 @@ impl Options {
             let known: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
             return Err(error(format!("there is no such option; the options are {}", known.join(", "))));
         };
-        let kind = OPTIONS[index].kind;
-        if !kind.accepts(&value) {
-            return Err(error(format!("{value} is not allowed; it takes {}", kind.expectation())));
+        if let Some(fault) = OPTIONS[index].kind.fault(&value) {
+            return Err(error(format!("{value} is not allowed; {fault}")));
         }
         self.values[index] = Some(value);
         Ok(())
@@ -298,13 +82,121 @@ impl Options {
         self.value(name).and_then(|(kind, value)| kind.milliseconds(value)).map_or(default, Duration::from_millis)
     }
 
+    fn switch(&self, name: &str) -> Option<bool> {
+        match self.value(name) {
+            Some((_, Value::Switch(on))) => Some(*on),
+            _ => None,
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        match self.value(name) {
+            Some((_, Value::Text(text))) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether an option was set, to whatever value.
+    #[must_use]
+    pub fn is_set(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// Checks that what says where to listen agrees: a Unix socket has no port, and what was handed over has its address already.
+    /// Port 0 asks for nothing in particular and so agrees with everything.
+    fn check_place(&self) -> Result<(), OptionError> {
+        let error = |option: &str, message: String| Err(OptionError { option: option.into(), message });
+        let port = self.integer("port").filter(|port| *port != 0);
+        let host = self.text("host");
+        if self.integer("listen_fd").is_some() && (host.is_some() || port.is_some()) {
+            return error("listen_fd", "what is handed over has its address already; leave host and port out".into());
+        }
+        let Some(path) = host.and_then(|host| host.strip_prefix(UNIX_PREFIX)) else { return Ok(()) };
+        if path.is_empty() {
+            return error("host", "after unix: there is no path".into());
+        }
+        if path.len() > LONGEST_SOCKET_PATH {
+            let length = path.len();
+            let message =
+                format!("the path of a Unix socket has {LONGEST_SOCKET_PATH} bytes at most; this one has {length}");
+            return error("host", message);
+        }
+        match port {
+            Some(_) => error("port", "a Unix socket has none; leave it out".into()),
+            None => Ok(()),
+        }
+    }
+
+    fn site(&self) -> Result<Site, OptionError> {
+        // What each option takes was checked when it was set.
+        let error = |option: &str| {
+            let option = option.to_owned();
+            move |message| OptionError { option, message }
+        };
+        let on = |name| self.switch(name).unwrap_or(false);
+        let lines = match self.value("header") {
+            Some((_, Value::List(lines))) => lines.iter().map(String::as_str).collect(),
+            Some((_, Value::Text(line))) => vec![line.as_str()],
+            _ => Vec::new(),
+        };
+        let mut fields = Vec::new();
+        for line in lines {
+            let (name, value) = site::field_line(line).map_err(error("header"))?;
+            fields.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        let cors = match self.value("cors") {
+            Some((_, Value::Switch(true))) => Cors::Any,
+            Some((_, Value::Text(text))) => site::origins(text).map_err(error("cors"))?,
+            _ => Cors::Off,
+        };
+        let status_path = self.text("status_path");
+        Ok(Site {
+            listing: on("listing"),
+            hidden: on("hidden"),
+            precompressed: on("precompressed"),
+            spa: on("spa"),
+            error_pages: on("error_pages"),
+            status_name: status_path.map(site::status_name).transpose().map_err(error("status_path"))?,
+            cache_control: self.text("cache_control").unwrap_or_default().trim().as_bytes().into(),
+            fields: fields.into(),
+            cors,
+        })
+    }
+
     /// The limits to run with.
     ///
     /// # Errors
     /// Two options contradict each other.
     pub fn config(&self) -> Result<Config, OptionError> {
+        self.check_place()?;
         let buffer_size = self.size("buffer_size", 16_384);
-        let longest_line = (buffer_size as u64).saturating_sub(HEAD_RESERVE);
+        let site = self.site()?;
+        let reserve = HEAD_RESERVE + site.head_bytes() as u64;
+        let longest_line = (buffer_size as u64).saturating_sub(reserve);
+        if longest_line < SHORTEST_LINE {
+            let message = format!(
+                "these field lines need a buffer_size of {} bytes; it is {buffer_size}",
+                reserve + SHORTEST_LINE
+            );
+            let is_own = site.fields.len() >= site.head_bytes() - site.fields.len();
+            return Err(OptionError {
+                option: if is_own { "header" } else { "cache_control or cors" }.into(),
+                message,
+            });
+        }
+        if site.listing && buffer_size < LISTING_BUFFER {
+            let message = format!("a listing needs a buffer_size of {LISTING_BUFFER} bytes; it is {buffer_size}");
+            return Err(OptionError { option: "listing".into(), message });
+        }
+        if site.listing && self.size("pool_size", 4096) < LISTING_POOL {
+            let message = format!("a listing needs a pool_size of {LISTING_POOL} bytes");
+            return Err(OptionError { option: "listing".into(), message });
+        }
+        let status_buffer = STATUS_BUFFER.max(MAX_EXPORT + MAX_FIXED_HEAD + site.head_bytes());
+        if site.status_name.is_some() && buffer_size < status_buffer {
+            let message = format!("the statistics need a buffer_size of {status_buffer} bytes; it is {buffer_size}");
+            return Err(OptionError { option: "status_path".into(), message });
+        }
         let max_request_line = self.integer("max_request_line").unwrap_or_else(|| longest_line.min(8000));
         if max_request_line > longest_line {
             let message = format!(
@@ -313,12 +205,16 @@ impl Options {
             return Err(OptionError { option: "max_request_line".into(), message });
         }
         let timeout = self.timeout("timeout", Duration::from_secs(30));
-        let text = |name| match self.value(name) {
-            Some((_, Value::Text(text))) => Some(text.clone()),
-            _ => None,
-        };
+        let text = |name| self.text(name).map(str::to_owned);
+        // Whoever names a file wants a log in it.
+        let access_log = if self.text("access_log_file").is_some() { "combined" } else { "off" };
         Ok(Config {
             host: text("host").unwrap_or_else(|| self.default_host.into()),
+            listen_fd: self.integer("listen_fd").and_then(|number| i32::try_from(number).ok()),
+            access_log: AccessFormat::named(self.text("access_log").unwrap_or(access_log)),
+            access_log_file: text("access_log_file"),
+            cache_size: self.size("cache_size", 16 << 20),
+            site,
             port: self.integer("port").and_then(|port| u16::try_from(port).ok()).unwrap_or(8080),
             docroot: self.docroot.clone(),
             log_level: text("log_level").and_then(|name| Level::named(&name)).unwrap_or(Level::Debug),
@@ -333,7 +229,7 @@ impl Options {
                 max_content: self.integer("max_content").unwrap_or(1 << 20),
                 max_request_line: usize::try_from(max_request_line).unwrap_or(buffer_size),
                 max_field_lines: self.size("max_field_lines", 100),
-                keep_alive: !matches!(self.value("keep_alive"), Some((_, Value::Switch(false)))),
+                keep_alive: self.switch("keep_alive").unwrap_or(true),
                 max_requests_per_connection: self.integer("max_requests_per_connection"),
             },
         })
@@ -347,8 +243,18 @@ pub struct Config {
     pub host: String,
     /// The TCP port, 0 for any.
     pub port: u16,
+    /// The inherited descriptor to listen on, in place of both.
+    pub listen_fd: Option<i32>,
     /// The directory whose files are served, as the operator wrote it.
     pub docroot: String,
+    /// The form of the access log, unless it is off.
+    pub access_log: Option<AccessFormat>,
+    /// Where the access log goes in place of standard output.
+    pub access_log_file: Option<String>,
+    /// Memory for the contents of small files, in bytes.
+    pub cache_size: usize,
+    /// What the answers are made by.
+    pub site: Site,
     /// How much is told.
     pub log_level: Level,
     /// The limits of every connection.
@@ -436,6 +342,43 @@ mod tests {
         }
         let unknown = set("pool", "1").map(|_| ()).expect_err("there is no such option");
         assert!(unknown.starts_with("pool: there is no such option; the options are port, host, "), "{unknown}");
+    }
+
+    #[test]
+    fn a_unix_socket_and_an_inherited_one_take_no_port() {
+        let with = |options: &[(&str, Value)]| {
+            let mut all = Options::new(".", "127.0.0.1");
+            for (name, value) in options {
+                all.set(name, value.clone()).expect("each is right by itself");
+            }
+            all.config().map(|config| (config.host, config.listen_fd)).map_err(|error| error.to_string())
+        };
+        let host = |text: &str| ("host", Value::Text(text.into()));
+        let (port, any_port, inherited) =
+            (("port", Value::Integer(80)), ("port", Value::Integer(0)), ("listen_fd", Value::Integer(7)));
+        let longest = format!("unix:{}", "x".repeat(LONGEST_SOCKET_PATH));
+        for agreeing in [
+            vec![host("unix:x")],
+            vec![host("unix:x"), any_port.clone()],
+            vec![host(&longest)],
+            vec![inherited.clone()],
+            vec![inherited.clone(), any_port],
+        ] {
+            assert!(with(&agreeing).is_ok(), "{agreeing:?}");
+        }
+        let handed = "listen_fd: what is handed over has its address already; leave host and port out";
+        for (contradicting, message) in [
+            (vec![host("unix:x"), port.clone()], "port: a Unix socket has none; leave it out"),
+            (vec![host("unix:")], "host: after unix: there is no path"),
+            (
+                vec![host(&format!("{longest}x"))],
+                "host: the path of a Unix socket has 107 bytes at most; this one has 108",
+            ),
+            (vec![inherited.clone(), port], handed),
+            (vec![inherited, host("::1")], handed),
+        ] {
+            assert_eq!(with(&contradicting), Err(message.into()));
+        }
     }
 
     #[test]
