@@ -4,6 +4,7 @@
 //! a sequence lock ([`Counters::begin_turn`], [`Counters::end_turn`]); a reader copies between two turns. All that a turn sent
 //! is counted before the turn ends, so that a copy taken after a client has read its response includes that response (P6).
 
+pub mod export;
 mod histogram;
 mod report;
 
@@ -105,6 +106,14 @@ macro_rules! statistics {
         }
 
         impl Numbers {
+            /// The names of the scalars, in the order of the table.
+            pub(crate) const SCALARS: &'static [&'static str] = &[$(stringify!($scalar),)*];
+
+            /// The scalars now, in the same order.
+            fn scalars(&self) -> [u64; Self::SCALARS.len()] {
+                [$(self.$scalar.get(),)*]
+            }
+
             fn copy(&self) -> Snapshot {
                 Snapshot {
                     $($scalar: self.$scalar.get(),)*
