@@ -1,6 +1,7 @@
-//! The reading side of the ring: its thread formats records and hands them to a sink, at the sink's pace.
+//! The reading side of the rings: its thread formats records and hands them to a sink, at the sink's pace.
 
-use super::{Level, Line, Record, TraceControl, ring};
+use super::access_line::AccessLine;
+use super::{AccessFile, AccessFormat, AccessRecord, Level, Line, RING_RECORDS, Record, TraceControl, ring};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,9 @@ pub trait Sink: Send {
     /// Takes one line.
     fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>);
 
+    /// Takes one line of the access log, where that does not go to a file.
+    fn access(&mut self, _line: fmt::Arguments<'_>) {}
+
     /// Makes sure that what was taken is seen. Called when there is nothing more to read.
     fn flush(&mut self) {}
 
@@ -32,40 +36,75 @@ pub trait Sink: Send {
 
 /// How long the reader sleeps when nothing wakes it; a changed level is taken up within this time.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+/// How often each ring is read before the reader looks after everything else: once through a full one.
+const BATCH: usize = RING_RECORDS;
+
+/// The access log's part of the reader's side.
+#[derive(Debug)]
+struct AccessReader {
+    reader: ring::Reader<AccessRecord>,
+    format: AccessFormat,
+    file: Option<AccessFile>,
+}
 
 /// The reader's side.
 #[derive(Debug)]
 pub struct Drain {
     reader: ring::Reader<Record>,
+    access: Option<AccessReader>,
     control: Arc<TraceControl>,
     dropped_told: u64,
 }
 
 impl Drain {
-    pub(super) fn new(reader: ring::Reader<Record>, control: Arc<TraceControl>) -> Self {
-        Self { reader, control, dropped_told: 0 }
+    pub(super) fn new(
+        reader: ring::Reader<Record>,
+        access: Option<(ring::Reader<AccessRecord>, AccessFormat)>,
+        control: Arc<TraceControl>,
+    ) -> Self {
+        let access = access.map(|(reader, format)| AccessReader { reader, format, file: None });
+        Self { reader, access, control, dropped_told: 0 }
     }
 
-    /// Reads until the writing side is gone and the ring is empty. `root` is the document root as the operator wrote it.
+    /// Writes the access log to this file instead of handing its lines to the sink.
+    pub fn write_access_to(&mut self, file: AccessFile) {
+        if let Some(access) = &mut self.access {
+            access.file = Some(file);
+        }
+    }
+
+    /// Reads until the writing side is gone and the rings are empty. `root` is the document root as the operator wrote it.
     pub fn run(mut self, sink: &mut dyn Sink, root: &str) {
+        let mut read_any = false;
         loop {
             if let Some(level) = sink.level() {
                 self.control.set_level(level);
             }
+            self.with_file(sink, AccessFile::reopen_if_asked);
             let finished = self.control.finished.load(Ordering::Acquire);
-            let mut read_any = false;
-            while self.read_one(sink, root) {
-                read_any = true;
-            }
+            let read = (0..BATCH).take_while(|_| self.read_one_of_each(sink, root)).count();
+            read_any |= read > 0;
             self.tell_dropped(sink);
+            if read == BATCH {
+                continue;
+            }
             if read_any {
+                read_any = false;
+                // Before the file, which may keep us waiting.
                 sink.flush();
+                self.with_file(sink, AccessFile::flush);
             }
             if finished {
-                return;
+                return self.with_file(sink, AccessFile::finish);
             }
             thread::park_timeout(LONGEST_SLEEP);
         }
+    }
+
+    /// Reads from both rings in turn, so that neither starves the other. False where both are empty.
+    fn read_one_of_each(&mut self, sink: &mut dyn Sink, root: &str) -> bool {
+        let read_event = self.read_one(sink, root);
+        self.read_access(sink) || read_event
     }
 
     fn read_one(&mut self, sink: &mut dyn Sink, root: &str) -> bool {
@@ -76,23 +115,51 @@ impl Drain {
         true
     }
 
+    fn read_access(&mut self, sink: &mut dyn Sink) -> bool {
+        let Some(AccessReader { reader, format, file }) = &mut self.access else { return false };
+        let Some(record) = reader.pop(|record| *record) else { return false };
+        let line = AccessLine { record: &record, format: *format };
+        match file {
+            Some(file) => file.line(format_args!("{line}")),
+            None => sink.access(format_args!("{line}")),
+        }
+        true
+    }
+
+    /// Does something with the access log's file, where there is one, and tells what came of it.
+    fn with_file(&mut self, sink: &mut dyn Sink, act: fn(&mut AccessFile)) {
+        let Some(file) = self.access.as_mut().and_then(|access| access.file.as_mut()) else { return };
+        act(file);
+        let warnings = file.take_warnings();
+        for warning in &warnings {
+            self.warn(sink, format_args!("{warning}"));
+        }
+        if !warnings.is_empty() {
+            sink.flush();
+        }
+    }
+
     fn tell_dropped(&mut self, sink: &mut dyn Sink) {
         let dropped = self.control.dropped.load(Ordering::Relaxed);
         if dropped > self.dropped_told {
             let lost = dropped - self.dropped_told;
             self.dropped_told = dropped;
-            sink.line(
-                Level::Warn,
-                Logger::Server,
-                format_args!("{lost} log records were dropped: the reader is too slow"),
-            );
+            self.warn(sink, format_args!("{lost} log records were dropped: the reader is too slow"));
+        }
+    }
+
+    /// Tells of the log itself. Its level matters: beside an access log, these may be the only other lines.
+    fn warn(&self, sink: &mut dyn Sink, text: fmt::Arguments<'_>) {
+        if self.control.wants(Level::Warn) {
+            sink.line(Level::Warn, Logger::Server, text);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Event, RING_RECORDS, trace};
+    use super::super::access::tests::ACCESS;
+    use super::super::{ACCESS_RECORDS, Access, Event, ring_bytes, trace, trace_with_access};
     use super::*;
     use crate::alloc::thread_heap_use;
 
@@ -102,6 +169,10 @@ mod tests {
     impl Sink for Lines {
         fn line(&mut self, _: Level, _: Logger, text: fmt::Arguments<'_>) {
             self.0.push(text.to_string());
+        }
+
+        fn access(&mut self, line: fmt::Arguments<'_>) {
+            self.0.push(format!("access: {line}"));
         }
     }
 
@@ -132,5 +203,68 @@ mod tests {
         let mut lines = Lines::default();
         drain.run(&mut lines, "");
         assert_eq!(lines.0, ["Server ready. Press Ctrl+C to stop.", "Connection closed"]);
+    }
+
+    #[test]
+    fn a_full_access_ring_drops_and_counts_without_heap_whatever_the_level() {
+        for (level, told) in [(Level::Warn, 1), (Level::Error, 0), (Level::Off, 0)] {
+            let (mut tracer, drain, _) = trace_with_access(level, Some(AccessFormat::Common));
+            assert!(tracer.logs_access());
+            let before = thread_heap_use();
+            let long = [b'x'; 9999];
+            for _ in 0..ACCESS_RECORDS + 3 {
+                tracer.access(&Access { line: &long, referer: Some(&long), agent: Some(&long), ..ACCESS });
+            }
+            assert_eq!(tracer.dropped(), 3);
+            assert_eq!(thread_heap_use(), before);
+            drop(tracer);
+            let mut lines = Lines::default();
+            drain.run(&mut lines, "");
+            assert_eq!(lines.0.len(), ACCESS_RECORDS + told);
+            assert!(lines.0[..ACCESS_RECORDS].iter().all(|line| line.starts_with("access: unix: - - [22/Nov/2026")));
+        }
+    }
+
+    #[test]
+    fn without_an_access_log_there_is_no_record_and_no_ring() {
+        let before = thread_heap_use();
+        let (mut tracer, drain, _) = trace_with_access(Level::Debug, None);
+        let taken = usize::try_from(thread_heap_use().since(before).net_bytes).expect("memory was taken");
+        assert!(taken < ring_bytes(false) + 1024, "{taken}");
+        assert!(!tracer.logs_access());
+        tracer.access(&ACCESS);
+        assert_eq!(tracer.dropped(), 0);
+        drop(tracer);
+        let mut lines = Lines::default();
+        drain.run(&mut lines, "");
+        assert_eq!(lines.0, [""; 0]);
+    }
+
+    #[test]
+    fn neither_ring_starves_the_other() {
+        let (mut tracer, drain, _) = trace_with_access(Level::Debug, Some(AccessFormat::Common));
+        for number in 0..100 {
+            tracer.record(Some(number), Event::Closed);
+        }
+        for _ in 0..50 {
+            tracer.access(&ACCESS);
+        }
+        drop(tracer);
+        let mut lines = Lines::default();
+        drain.run(&mut lines, "");
+        let is_access: Vec<_> = lines.0.iter().map(|line| line.starts_with("access: ")).collect();
+        assert_eq!(is_access[..100], [false, true].repeat(50));
+        assert_eq!(is_access[100..], [false; 50]);
+    }
+
+    #[test]
+    fn with_a_file_the_sink_hears_only_of_its_trouble() {
+        let (mut tracer, mut drain, _) = trace_with_access(Level::Warn, Some(AccessFormat::Json));
+        drain.write_access_to(AccessFile::open("/dev/full", Arc::default()).expect("Linux has it"));
+        tracer.access(&ACCESS);
+        drop(tracer);
+        let mut lines = Lines::default();
+        drain.run(&mut lines, "");
+        assert_eq!(lines.0, ["access log: 1 lines lost: No space left on device (os error 28)"]);
     }
 }

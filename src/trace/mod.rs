@@ -1,12 +1,18 @@
 //! What the server says while it runs: records from the loop into a ring, lines out of it on a thread of its own.
 //!
 //! The loop's side ([`Tracer`]) never allocates, waits or takes a lock. The other side ([`Drain`]) formats and hands the lines to
-//! a [`Sink`]: standard output for the program, Python's `logging` for the extension.
+//! a [`Sink`]: standard output for the program, Python's `logging` for the extension. The access log has a ring of its own, made
+//! where it is wanted, and may go to a file instead ([`AccessFile`]).
 
+mod access;
+mod access_file;
+mod access_line;
 mod drain;
 mod record;
 mod ring;
 
+pub use access::{ACCESS_RECORDS, Access, AccessFormat, AccessRecord};
+pub use access_file::AccessFile;
 pub use drain::{Drain, Logger, Sink};
 pub use record::{Event, Line, Record};
 
@@ -69,28 +75,50 @@ impl TraceControl {
     pub fn set_level(&self, level: Level) {
         self.level.store(level as u8, Ordering::Relaxed);
     }
+
+    /// Whether so much is wanted.
+    fn wants(&self, level: Level) -> bool {
+        level as u8 <= self.level.load(Ordering::Relaxed)
+    }
 }
 
 /// The loop's side.
 #[derive(Debug)]
 pub struct Tracer {
     writer: ring::Writer<Record>,
+    /// None where the access log is off.
+    access: Option<ring::Writer<AccessRecord>>,
     control: Arc<TraceControl>,
     reader: Option<Thread>,
     written: bool,
 }
 
-/// A ring with its two sides.
+/// A ring with its two sides, without an access log.
 #[must_use]
 pub fn trace(level: Level) -> (Tracer, Drain, Arc<TraceControl>) {
+    trace_with_access(level, None)
+}
+
+/// A ring with its two sides, and another one for the access log where that is on.
+#[must_use]
+pub fn trace_with_access(level: Level, format: Option<AccessFormat>) -> (Tracer, Drain, Arc<TraceControl>) {
     let (writer, reader) = ring::ring(RING_RECORDS, Record::EMPTY);
+    let access = format.map(|format| (ring::ring(ACCESS_RECORDS, AccessRecord::EMPTY), format));
+    let (access, access_reader) = access.map(|((writer, reader), format)| (writer, (reader, format))).unzip();
     let control = Arc::new(TraceControl {
         level: AtomicU8::new(level as u8),
         dropped: AtomicU64::new(0),
         finished: AtomicBool::new(false),
     });
-    let tracer = Tracer { writer, control: Arc::clone(&control), reader: None, written: false };
-    (tracer, Drain::new(reader, Arc::clone(&control)), control)
+    let tracer = Tracer { writer, access, control: Arc::clone(&control), reader: None, written: false };
+    (tracer, Drain::new(reader, access_reader, Arc::clone(&control)), control)
+}
+
+/// The memory of the rings in bytes.
+#[must_use]
+pub const fn ring_bytes(with_access: bool) -> usize {
+    let access = if with_access { ACCESS_RECORDS * size_of::<AccessRecord>() } else { 0 };
+    RING_RECORDS * size_of::<Record>() + access
 }
 
 impl Tracer {
@@ -107,13 +135,33 @@ impl Tracer {
     /// Records an event with its text unless its level is off.
     #[inline]
     pub fn record_text(&mut self, connection: Option<u64>, event: Event, text: &[u8]) {
-        if event.level() as u8 <= self.control.level.load(Ordering::Relaxed) {
+        if self.control.wants(event.level()) {
             self.push(connection, event, text);
         }
     }
 
     fn push(&mut self, connection: Option<u64>, event: Event, text: &[u8]) {
-        if self.writer.push(|record| record.set(connection, event, text)) {
+        let pushed = self.writer.push(|record| record.set(connection, event, text));
+        self.note(pushed);
+    }
+
+    /// Whether there is an access log: without one nothing need be gathered for it.
+    #[must_use]
+    pub fn logs_access(&self) -> bool {
+        self.access.is_some()
+    }
+
+    /// Records an answer where the access log is on, whatever the level.
+    pub fn access(&mut self, access: &Access<'_>) {
+        if let Some(writer) = &mut self.access {
+            let pushed = writer.push(|record| record.set(access));
+            self.note(pushed);
+        }
+    }
+
+    /// Notes whether a record found room in its ring.
+    fn note(&mut self, pushed: bool) {
+        if pushed {
             self.written = true;
         } else {
             // One writer, so a load and a store are enough.
@@ -121,7 +169,7 @@ impl Tracer {
         }
     }
 
-    /// How many records found the ring full.
+    /// How many records found their ring full.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.control.dropped.load(Ordering::Relaxed)

@@ -59,6 +59,8 @@ pub enum Event {
     Violated(&'static str),
     /// Accepting failed: the system's error number.
     AcceptFailed(i32),
+    /// The server drains: connections still open.
+    Draining(u64),
     /// The server stops: connections still open.
     Stopping(u64),
 }
@@ -70,7 +72,7 @@ impl Event {
         match self {
             Self::Violated(_) => Level::Error,
             Self::AcceptFailed(_) => Level::Warn,
-            Self::Ready | Self::Stopping(_) => Level::Info,
+            Self::Ready | Self::Draining(_) | Self::Stopping(_) => Level::Info,
             _ => Level::Debug,
         }
     }
@@ -120,13 +122,14 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// A peer by its address, which that of a Unix socket does not have.
 struct Peer(Option<SocketAddr>);
 
 impl Display for Peer {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(address) => write!(out, "{address}"),
-            None => out.write_str("an unnamed peer"),
+            None => out.write_str("unix:"),
         }
     }
 }
@@ -176,6 +179,9 @@ impl Display for Line<'_> {
             Event::AcceptFailed(errno) => {
                 write!(out, "Accepting failed: {}", std::io::Error::from_raw_os_error(errno))
             }
+            Event::Draining(open) => {
+                write!(out, "Draining: {} connections open; health answers 503", Grouped(open))
+            }
             Event::Stopping(open) => write!(out, "Stopping: {} connections open", Grouped(open)),
         }
     }
@@ -205,7 +211,9 @@ mod tests {
             (Event::ServingFile(1247), b"index.html", "Serving file: ./www/index.html (1247 bytes)"),
             (Event::Sent(1247), b"", "Sent 1247 bytes"),
             (Event::PoolReset(312), b"", "Pool reset, 312 bytes freed"),
+            (Event::Accepted(None), b"", "New connection from unix:"),
             (Event::Closed, b"", "Connection closed"),
+            (Event::Draining(1_234), b"", "Draining: 1,234 connections open; health answers 503"),
             (Event::Lifetime(3, 0), b"", "Total lifetime: 3ms, heap allocs: 0"),
         ] {
             assert_eq!(line(event, text), expected);
