@@ -3,9 +3,19 @@
 //! The kernel resolves a name beneath the root (openat2, RESOLVE_BENEATH); then what was opened is looked at. A name is never
 //! checked first and opened later. Where openat2 is refused, [`walk`] does the same by hand.
 
+mod cache;
+mod lease;
+mod listing;
+mod names;
+#[cfg(test)]
+mod testing;
 mod walk;
+mod watch;
 
 use crate::connection::{FileFacts, OpenError, Opened};
+use crate::http::negotiation::{Coding, Codings};
+use cache::Cache;
+pub use listing::{Desk, EntryFacts, Listing, Progress};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -15,6 +25,8 @@ use walk::Walker;
 
 /// How a regular file is opened. O_NONBLOCK: a FIFO must not stall the loop; it means nothing to a regular file.
 const OPEN_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+/// How something is opened to be looked at only, whatever it is and whoever may read it.
+const LOOK_FLAGS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 /// How often a resolution that raced with a rename is tried again.
 const MAX_RACES: u32 = 16;
@@ -34,7 +46,24 @@ pub struct Root {
     directory: OwnedFd,
     resolver: Resolver,
     walker: Walker,
+    cache: Option<Cache>,
+    /// Where the names of sidecars are made.
+    sidecar_name: Box<[u8]>,
 }
+
+/// A file's content in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct InMemory<'a> {
+    /// What is known of the file.
+    pub facts: FileFacts,
+    /// The content coding of the sidecar, where it is one.
+    pub coding: Option<Coding>,
+    /// All of its content.
+    pub content: &'a [u8],
+}
+
+/// The longest name that the system opens (PATH_MAX), and a sidecar's suffix.
+const SIDECAR_NAME_BYTES: usize = 4096 + 8;
 
 impl Root {
     /// Opens the document root and finds out how names can be resolved beneath it.
@@ -49,7 +78,8 @@ impl Root {
     }
 
     fn with_resolver(directory: OwnedFd, resolver: Resolver) -> Self {
-        Self { directory, resolver, walker: Walker::new() }
+        let sidecar_name = vec![0; SIDECAR_NAME_BYTES].into_boxed_slice();
+        Self { directory, resolver, walker: Walker::new(), cache: None, sidecar_name }
     }
 
     /// How names are resolved.
@@ -58,27 +88,114 @@ impl Root {
         self.resolver
     }
 
+    /// Keeps the contents of small files in memory from here on, in `cache_size` bytes and none longer than `max_content`, where
+    /// the system tells what changes.
+    pub fn keep_in_memory(&mut self, cache_size: usize, max_content: usize) {
+        self.cache = Cache::new(&self.directory, cache_size, max_content, self.resolver == Resolver::Openat2);
+    }
+
+    /// The heap memory of a cache of this size, in bytes.
+    #[must_use]
+    pub fn cache_bytes(cache_size: usize) -> usize {
+        Cache::heap_bytes(cache_size)
+    }
+
+    /// Drops from memory what has changed. To be called once a turn, after its requests were received and before they are
+    /// answered.
+    pub fn refresh(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.refresh();
+        }
+    }
+
+    /// What [`Self::open_file`] would open, from memory; nothing where it is to be opened. Right for requests that had arrived at
+    /// the last [`Self::refresh`].
+    #[must_use]
+    pub fn find_in_memory(&self, name: &CStr, codings: Codings) -> Option<InMemory<'_>> {
+        let hit = self.cache.as_ref()?.get(name.to_bytes(), codings.key())?;
+        // The tag of the file itself is 0.
+        let coding = hit.tag.checked_sub(1).and_then(|number| Coding::ALL.get(usize::from(number)).copied());
+        Some(InMemory { facts: hit.facts, coding, content: hit.content })
+    }
+
+    /// Brings into memory what [`Self::open_file`] has just opened, where it may be kept there. Right for the same requests.
+    pub fn bring_into_memory(&mut self, name: &CStr, codings: Codings, size: u64) -> Option<InMemory<'_>> {
+        let cache = self.cache.as_mut().filter(|cache| cache.takes(size))?;
+        let mut suffixes = [(0, ""); Coding::ALL.len()];
+        let mut count = 0;
+        for (place, coding) in suffixes.iter_mut().zip(codings.iter()) {
+            *place = (coding as u8 + 1, coding.suffix());
+            count += 1;
+        }
+        let is_kept = cache.insert(&self.directory, name, codings.key(), &suffixes[..count]);
+        if is_kept { self.find_in_memory(name, codings) } else { None }
+    }
+
+    /// Gives back what is kept in memory, all but one descriptor, which the kernel takes long to close.
+    pub fn give_up_memory(&mut self) -> Option<OwnedFd> {
+        self.cache.take().map(Cache::into_slow_descriptor)
+    }
+
     /// The heap memory that resolving takes, in bytes.
     #[must_use]
     pub fn heap_bytes() -> usize {
-        Walker::HEAP_BYTES
+        Walker::HEAP_BYTES + SIDECAR_NAME_BYTES
     }
 
-    /// Opens `name`, which is relative, not empty and without dot-segments. Never blocks and never allocates.
+    /// Opens `name`, which is relative, not empty and without dot-segments; or, where it is a file, the first of its sidecars in
+    /// these codings that is not older than the file. Never blocks and never allocates.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open_file(&mut self, name: &CStr) -> Result<Opened<OwnedFd>, OpenError> {
+    pub fn open_file(&mut self, name: &CStr, codings: Codings) -> Result<Opened<OwnedFd>, OpenError> {
+        let (file, status) = self.open_name(name).map_err(reason)?;
+        match FileType::from_raw_mode(status.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Ok(Opened::Directory(file)),
+            _ => return Err(OpenError::Forbidden),
+        }
+        for coding in codings.iter() {
+            if let Some((sidecar, facts)) = self.open_sidecar(name, coding, &status) {
+                return Ok(Opened::File(sidecar, facts, Some(coding)));
+            }
+        }
+        Ok(Opened::File(file, facts(&status), None))
+    }
+
+    fn open_sidecar(&mut self, name: &CStr, coding: Coding, original: &Stat) -> Option<(OwnedFd, FileFacts)> {
+        let mut memory = std::mem::take(&mut self.sidecar_name);
+        let opened = sidecar_name(&mut memory, name, coding).and_then(|name| self.open_name(name).ok());
+        self.sidecar_name = memory;
+        let (file, status) = opened?;
+        let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+        (is_file && modified(&status) >= modified(original)).then(|| (file, facts(&status)))
+    }
+
+    fn open_name(&mut self, name: &CStr) -> Result<(OwnedFd, Stat), Errno> {
         let mut races = 0;
         loop {
             let opened = match self.resolver {
                 Resolver::Openat2 => open_beneath(&self.directory, name),
-                Resolver::Walk => self.walker.open(&self.directory, name),
+                Resolver::Walk => self.walker.open(&self.directory, name, OPEN_FLAGS),
             };
             match opened.and_then(|file| rustix::fs::fstat(&file).map(|status| (file, status))) {
-                Ok((file, status)) => return look_at(file, &status),
                 Err(Errno::AGAIN | Errno::INTR) if races < MAX_RACES => races += 1,
-                Err(errno) => return Err(reason(errno)),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Looks at what `name` leads to, under the rules of [`Self::open_file`] but without opening it for reading.
+    fn stat_beneath(&mut self, name: &CStr) -> Result<Stat, Errno> {
+        let mut races = 0;
+        loop {
+            let opened = match self.resolver {
+                Resolver::Openat2 => rustix::fs::openat2(&self.directory, name, LOOK_FLAGS, Mode::empty(), RESOLVE),
+                Resolver::Walk => self.walker.open(&self.directory, name, LOOK_FLAGS),
+            };
+            match opened.and_then(rustix::fs::fstat) {
+                Err(Errno::AGAIN | Errno::INTR) if races < MAX_RACES => races += 1,
+                outcome => return outcome,
             }
         }
     }
@@ -88,12 +205,21 @@ fn open_beneath(directory: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(directory, name, OPEN_FLAGS, Mode::empty(), RESOLVE)
 }
 
-fn look_at(file: OwnedFd, status: &Stat) -> Result<Opened<OwnedFd>, OpenError> {
-    match FileType::from_raw_mode(status.st_mode) {
-        FileType::RegularFile => Ok(Opened::File(file, facts(status))),
-        FileType::Directory => Ok(Opened::Directory),
-        _ => Err(OpenError::Forbidden),
-    }
+/// The name of a sidecar, made in `memory`.
+fn sidecar_name<'a>(memory: &'a mut [u8], name: &CStr, coding: Coding) -> Option<&'a CStr> {
+    let (name, suffix) = (name.to_bytes(), coding.suffix().as_bytes());
+    let length = name.len() + suffix.len();
+    let made = memory.get_mut(..=length)?;
+    made[..name.len()].copy_from_slice(name);
+    made[name.len()..length].copy_from_slice(suffix);
+    made[length] = 0;
+    CStr::from_bytes_until_nul(made).ok()
+}
+
+/// When the content was last modified: seconds and nanoseconds.
+#[allow(clippy::unnecessary_cast, clippy::cast_possible_wrap)] // The types differ between architectures.
+fn modified(status: &Stat) -> (i64, i64) {
+    (status.st_mtime as i64, status.st_mtime_nsec as i64)
 }
 
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // The types differ between architectures; a size is not negative.
@@ -134,13 +260,13 @@ mod tests {
     }
 
     fn open(root: &mut Root, name: &str) -> Found {
-        match root.open_file(&CString::new(name).expect("no NUL")) {
-            Ok(Opened::File(file, facts)) => {
+        match root.open_file(&CString::new(name).expect("no NUL"), Codings::NONE) {
+            Ok(Opened::File(file, facts, _)) => {
                 let mut bytes = vec![0; usize::try_from(facts.size).expect("it is small")];
                 std::fs::File::from(file).read_exact_at(&mut bytes, 0).expect("it was just opened");
                 Found::File(String::from_utf8(bytes).expect("the tests write text"))
             }
-            Ok(Opened::Directory) => Found::Directory,
+            Ok(Opened::Directory(_)) => Found::Directory,
             Err(error) => Found::Error(error),
         }
     }
@@ -260,12 +386,12 @@ mod tests {
             let descriptors = count();
             let before = crate::alloc::thread_heap_use();
             for name in &names {
-                drop(root.open_file(name));
+                drop(root.open_file(name, Codings::NONE));
             }
             assert_eq!(crate::alloc::thread_heap_use(), before);
             // Other tests of this process open descriptors too, so only a leak for each of many opens would show.
             for _ in 0..200 {
-                drop(root.open_file(&names[1]));
+                drop(root.open_file(&names[1], Codings::NONE));
             }
             assert!(count() < descriptors + 150, "a descriptor leaked with each open");
         }

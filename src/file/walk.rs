@@ -4,7 +4,7 @@
 //! way. The directories on the way are kept open on a stack, so that `..` in a link means the directory it was reached through
 //! and never leads above the root, whatever is renamed meanwhile.
 
-use super::OPEN_FLAGS;
+use super::LOOK_FLAGS;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -40,9 +40,10 @@ impl Walker {
         }
     }
 
-    pub(super) fn open(&mut self, root: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    /// Opens `name` with `flags`, which have O_PATH where it is to be looked at only.
+    pub(super) fn open(&mut self, root: &OwnedFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         self.start = REST_BYTES - 1;
-        let result = self.put_in_front(name.to_bytes()).and_then(|()| self.walk(root));
+        let result = self.put_in_front(name.to_bytes()).and_then(|()| self.walk(root, flags));
         self.directories.clear();
         result
     }
@@ -62,12 +63,13 @@ impl Walker {
         Ok(())
     }
 
-    fn walk(&mut self, root: &OwnedFd) -> Result<OwnedFd, Errno> {
+    fn walk(&mut self, root: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let only_looks = flags.contains(OFlags::PATH);
         let mut links = 0;
         loop {
             let Some((start, end)) = self.next_component() else {
                 let here = self.directories.last().map_or(root.as_fd(), AsFd::as_fd);
-                return rustix::fs::openat(here, c".", OPEN_FLAGS | OFlags::DIRECTORY, Mode::empty());
+                return rustix::fs::openat(here, c".", flags | OFlags::DIRECTORY, Mode::empty());
             };
             let is_last = self.start >= REST_BYTES - 1;
             let here = self.directories.last().map_or(root.as_fd(), AsFd::as_fd);
@@ -78,7 +80,7 @@ impl Walker {
                     self.directories.pop().ok_or(Errno::XDEV)?;
                     continue;
                 }
-                _ if is_last => match open_last(here, component)? {
+                _ if is_last && !only_looks => match open_last(here, component, flags)? {
                     Some(file) => return Ok(file),
                     None => look_up(here, component)?,
                 },
@@ -94,6 +96,7 @@ impl Walker {
                     }
                     self.follow(&entry)?;
                 }
+                _ if is_last && only_looks => return Ok(entry),
                 _ => return Err(Errno::NOTDIR),
             }
         }
@@ -128,8 +131,8 @@ impl Walker {
 }
 
 /// The last component, open for reading; nothing where it is a link.
-fn open_last(here: BorrowedFd<'_>, name: &CStr) -> Result<Option<OwnedFd>, Errno> {
-    match rustix::fs::openat(here, name, OPEN_FLAGS | OFlags::NOFOLLOW, Mode::empty()) {
+fn open_last(here: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<Option<OwnedFd>, Errno> {
+    match rustix::fs::openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(file) => Ok(Some(file)),
         Err(Errno::LOOP) => Ok(None),
         Err(errno) => Err(errno),
@@ -138,5 +141,5 @@ fn open_last(here: BorrowedFd<'_>, name: &CStr) -> Result<Option<OwnedFd>, Errno
 
 /// What is there, whatever it is, neither followed nor opened for reading.
 fn look_up(here: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(here, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    rustix::fs::openat(here, name, LOOK_FLAGS | OFlags::NOFOLLOW, Mode::empty())
 }
