@@ -1,37 +1,28 @@
-//! PROCESSING: from a complete or refused request to the head of its response.
+//! PROCESSING: from a complete or refused request to the decision what answers it.
 //!
-//! Every answer goes this way, errors too. The head is written straight into the send buffer, so that an answer to "out of pool"
-//! needs no pool.
+//! Every answer goes this way, errors too. What has to be looked up beneath the document root is asked of the driver, one name
+//! at a time; [`super::replying`] writes the answer.
 
+use super::content::MAX_PART_HEAD;
 use super::core::Core;
 use super::sending::Step;
-use super::{Connection, Reply, State};
+use super::{Connection, State};
+use crate::http::field::FieldName;
+use crate::http::negotiation::{Coding, Codings, acceptable_codings};
+use crate::http::range::MAX_RANGES;
 use crate::http::request_line::Method;
-use crate::http::response_head::{HeadWriter, MAX_FIXED_HEAD};
 use crate::http::target::{self, Target};
-use crate::http::{Reject, Status, Version, date, media_type};
+use crate::http::{Reject, Status};
+use crate::stats::export::MAX_EXPORT;
 use crate::trace::Event;
 use std::ffi::CStr;
 
 /// The file that answers for its directory.
 const INDEX: &[u8] = b"index.html";
+/// The same at the root.
+const ROOT_INDEX: &CStr = c"index.html";
 /// The longest name that the system opens, its NUL included (PATH_MAX).
 const MAX_NAME: usize = 4096;
-/// The most content that a short answer has.
-const MAX_SHORT_CONTENT: usize = 256;
-
-/// Short contents fit the room that [`Connection::answer`] makes for them.
-const _: () = {
-    let (mut reject, mut status) = (0, 0);
-    while reject < Reject::COUNT {
-        assert!(Reject::ALL[reject].content().len() <= MAX_SHORT_CONTENT);
-        reject += 1;
-    }
-    while status < Status::COUNT {
-        assert!(Status::ALL[status].content().len() <= MAX_SHORT_CONTENT);
-        status += 1;
-    }
-};
 
 /// What is known of an opened file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,13 +36,13 @@ pub struct FileFacts {
     pub identity: (u64, u64),
 }
 
-/// What a name beneath the root turned out to be.
+/// What a name beneath the root turned out to be. `F` is an open file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened<F> {
-    /// A regular file, open.
-    File(F, FileFacts),
-    /// A directory.
-    Directory,
+    /// A regular file, open; and the content coding that it has, where it is a sidecar in place of the file of that name.
+    File(F, FileFacts, Option<Coding>),
+    /// A directory, open.
+    Directory(F),
 }
 
 /// Why a name could not be opened.
@@ -67,71 +58,162 @@ pub enum OpenError {
     Failed,
 }
 
+/// What is being looked up beneath the root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What the request names: a file, or the index file where it names a directory.
+    Named,
+    /// The directory that the request names, to be listed.
+    Directory,
+    /// The root's index file, because the request names nothing.
+    Fallback,
+    /// The page that goes with an error.
+    ErrorPage(Failure),
+    /// The server's own statistics.
+    Statistics,
+}
+
+/// An error answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) status: Status,
+    /// Its content where it has no page.
+    pub(super) content: &'static str,
+    pub(super) may_persist: bool,
+}
+
+impl Failure {
+    /// An answer that says no more than its status, on a connection that goes on.
+    pub(super) fn of(status: Status) -> Self {
+        Self { status, content: status.content(), may_persist: true }
+    }
+
+    /// The file in the root that may be its content. Some errors have none: those that come of a lack of time or memory.
+    fn page(&self) -> Option<&'static CStr> {
+        Some(match self.status {
+            Status::BadRequest => c"400.html",
+            Status::Forbidden => c"403.html",
+            Status::NotFound => c"404.html",
+            Status::MethodNotAllowed => c"405.html",
+            Status::PreconditionFailed => c"412.html",
+            Status::ContentTooLarge => c"413.html",
+            Status::UriTooLong => c"414.html",
+            Status::RangeNotSatisfiable => c"416.html",
+            Status::ExpectationFailed => c"417.html",
+            Status::RequestHeaderFieldsTooLarge => c"431.html",
+            Status::InternalServerError => c"500.html",
+            Status::NotImplemented => c"501.html",
+            Status::HttpVersionNotSupported => c"505.html",
+            _ => return None,
+        })
+    }
+}
+
+/// Where a file's content comes from.
+#[derive(Debug)]
+pub(super) enum Source<'a, F> {
+    /// A file that is open.
+    File(F),
+    /// All of its content, good for now only.
+    Memory(&'a [u8]),
+}
+
+/// What a request's path leads to.
+enum Route {
+    /// A name beneath the root.
+    Name,
+    /// Nothing that may be opened or shown.
+    Nowhere,
+    /// The statistics, or the state of health.
+    Statistics,
+    Health,
+}
+
 impl<F> Connection<F> {
     /// Takes the next step towards an answer; none where the response is on its way.
     pub(super) fn answer(&mut self, core: &mut Core) -> Option<Step> {
-        // A `Location` repeats the target, and encoding may make three bytes of one.
-        let longest = MAX_FIXED_HEAD + MAX_SHORT_CONTENT + 3 * self.request.line.line.end();
-        if self.has_output() && self.output_room() < longest {
+        let room = self.longest_answer(core).max(self.request.room_wanted);
+        if self.has_output() && self.output_room() < room {
             return Some(Step::Send);
         }
-        if self.request.path.is_some() {
-            return Some(Step::Open);
+        match self.request.lookup {
+            Lookup::Nothing => {}
+            Lookup::Statistics => {
+                self.reply_with_statistics(core);
+                return None;
+            }
+            _ => return Some(Step::Open),
         }
         let routed = match self.request.refusal {
             Some(reject) => Err(reject),
             None => self.route(core),
         };
-        match routed {
-            Ok(step) => step,
-            Err(reject) => {
-                self.reply_rejected(core, reject);
-                None
-            }
+        if let Err(reject) = routed {
+            self.reject(core, reject);
         }
+        // A lookup has begun, or the response.
+        None
     }
 
     /// Decides what a complete, well-framed request gets.
-    fn route(&mut self, core: &mut Core) -> Result<Option<Step>, Reject> {
+    fn route(&mut self, core: &mut Core) -> Result<(), Reject> {
         if self.request.framing.unmet_expectation {
             return Err(Reject::Expectation);
         }
-        let found = self.find_name(core)?;
+        let route = self.find_name(core)?;
         let used = self.lease.as_ref().map_or(0, |lease| lease.pool.used());
         self.record(core, Event::HeadersParsed(self.request.fields.len(), used));
-        match self.request.line.method {
-            Method::Get | Method::Head if found => Ok(Some(Step::Open)),
-            Method::Get | Method::Head => {
-                self.reply_short(core, Status::NotFound, Status::NotFound.content(), true);
-                Ok(None)
+        match (self.request.line.method, route) {
+            (Method::Get | Method::Head, Route::Name) => {
+                if core.site.precompressed && self.request.fields.has(FieldName::AcceptEncoding) {
+                    self.request.codings = acceptable_codings(self.fields());
+                }
+                self.request.lookup = Lookup::Named;
             }
-            Method::Options => {
-                self.reply_short(core, Status::NoContent, "", true);
-                Ok(None)
+            (Method::Get | Method::Head, Route::Nowhere) => self.fail(core, Failure::of(Status::NotFound)),
+            (Method::Get | Method::Head, Route::Statistics) => {
+                self.request.lookup = Lookup::Statistics;
+                self.request.room_wanted = core.longest_head + MAX_EXPORT;
             }
-            Method::Standard | Method::Connect => Err(Reject::MethodNotAllowed),
-            Method::Unknown => Err(Reject::MethodUnknown),
+            (Method::Get | Method::Head, Route::Health) => self.reply_with_health(core),
+            (Method::Options, _) => self.reply_short(core, Status::NoContent, "", true),
+            (Method::Standard | Method::Connect, _) => return Err(Reject::MethodNotAllowed),
+            (Method::Unknown, _) => return Err(Reject::MethodUnknown),
         }
+        Ok(())
     }
 
-    /// Makes the name to open in the pool. False where no such name can be opened or shown.
-    fn find_name(&mut self, core: &mut Core) -> Result<bool, Reject> {
+    /// Makes the name to open in the pool.
+    fn find_name(&mut self, core: &mut Core) -> Result<Route, Reject> {
         let (start, end) = (self.consumed, self.filled);
-        let Some(lease) = &mut self.lease else { return Ok(false) };
+        let Some(lease) = &mut self.lease else { return Ok(Route::Nowhere) };
         let received = lease.receive.get(start..end).unwrap_or_default();
         let target = Target::parse(self.request.line.method, self.request.line.target.of(received))?;
         if target.has_fragment() {
             return Err(Reject::Fragment);
         }
-        let Target::Path { path, .. } = target else { return Ok(false) };
+        let Target::Path { path, .. } = target else { return Ok(Route::Nowhere) };
         let Ok(memory) = lease.pool.make::<u8>(path.len() + INDEX.len() + 1) else {
             core.counters.pool_overflows.add(1);
             return Err(Reject::PoolExhausted);
         };
         let name = lease.pool.get_mut(memory);
         let length = target::decode_path(path, name)?;
-        if length + INDEX.len() >= MAX_NAME || target::is_hidden(&name[..length]) {
-            return Ok(false);
+        if let Some(status_name) = &core.site.status_name
+            && let Some(below) = name[..length].strip_prefix(&**status_name)
+        {
+            match below {
+                b"" | b"/" => return Ok(Route::Statistics),
+                b"/health" => return Ok(Route::Health),
+                _ if below.starts_with(b"/") => return Ok(Route::Nowhere),
+                _ => {}
+            }
+        }
+        if length + INDEX.len() >= MAX_NAME || (!core.site.hidden && target::is_hidden(&name[..length])) {
+            return Ok(Route::Nowhere);
         }
         let names_directory = length == 0 || name[length - 1] == b'/';
         let end = if names_directory { length + INDEX.len() } else { length };
@@ -142,16 +224,39 @@ impl<F> Connection<F> {
         name[end] = 0;
         self.request.name_length = length;
         self.request.path = Some(memory);
-        Ok(true)
+        Ok(Route::Name)
     }
 
-    /// The name to open.
-    pub(super) fn name(&self) -> &CStr {
-        let bytes = match (&self.lease, self.request.path) {
+    /// What the request's path decodes to, with a final slash where it names a directory.
+    pub(super) fn requested_name(&self) -> &[u8] {
+        let name = match (&self.lease, self.request.path) {
             (Some(lease), Some(path)) => lease.pool.get(path),
             _ => &[],
         };
+        name.get(..self.request.name_length).unwrap_or_default()
+    }
+
+    fn names_directory(&self) -> bool {
+        self.requested_name().last().is_none_or(|&last| last == b'/')
+    }
+
+    /// The name to open now.
+    pub(super) fn name(&self) -> &CStr {
+        let bytes = match (self.request.lookup, &self.lease, self.request.path) {
+            (Lookup::Fallback, ..) => return ROOT_INDEX,
+            (Lookup::ErrorPage(failure), ..) => return failure.page().unwrap_or_default(),
+            (_, Some(lease), Some(path)) => lease.pool.get(path),
+            _ => &[],
+        };
         CStr::from_bytes_until_nul(bytes).unwrap_or_default()
+    }
+
+    /// The content codings that may take the place of what is opened now.
+    pub(super) fn codings(&self) -> Codings {
+        match self.request.lookup {
+            Lookup::Named | Lookup::Fallback => self.request.codings,
+            Lookup::Nothing | Lookup::Directory | Lookup::ErrorPage(_) | Lookup::Statistics => Codings::NONE,
+        }
     }
 
     /// What the name turned out to be: the answer follows from it.
@@ -159,161 +264,118 @@ impl<F> Connection<F> {
         if self.state != State::Processing {
             return;
         }
-        let name = self.name().to_bytes();
-        let asked_for_directory = name.len() > self.request.name_length;
-        match outcome {
-            Ok(Opened::File(file, facts)) => self.reply_with_file(core, file, facts),
-            Ok(Opened::Directory) if !asked_for_directory => self.redirect_to_directory(core),
-            Ok(Opened::Directory) | Err(OpenError::NotFound) => {
-                self.reply_short(core, Status::NotFound, Status::NotFound.content(), true);
+        match (self.request.lookup, outcome) {
+            (Lookup::Nothing | Lookup::Statistics, _) => {}
+            (Lookup::ErrorPage(failure), Ok(Opened::File(file, facts, _))) => {
+                self.reply_with_page(core, failure, Source::File(file), facts.size);
             }
-            Err(OpenError::Forbidden) => self.reply_short(core, Status::Forbidden, Status::Forbidden.content(), true),
-            Err(OpenError::NoDescriptor) => self.reply_rejected(core, Reject::NoDescriptor),
-            Err(OpenError::Failed) => {
-                self.reply_short(core, Status::InternalServerError, Status::InternalServerError.content(), true);
+            (Lookup::ErrorPage(failure), _) => self.reply_failure(core, failure),
+            (Lookup::Named | Lookup::Fallback, Ok(Opened::File(file, facts, coding))) => {
+                self.reply_with_file(core, Source::File(file), facts, coding);
             }
+            (Lookup::Directory, Ok(Opened::Directory(directory))) => self.reply_with_listing(core, directory),
+            (Lookup::Named, Ok(Opened::Directory(_))) if !self.names_directory() => self.redirect_to_directory(core),
+            (Lookup::Named, Err(OpenError::NotFound)) if self.names_directory() && core.site.listing => {
+                self.look_up_directory();
+            }
+            (_, Ok(_) | Err(OpenError::NotFound)) => self.not_found(core),
+            (_, Err(OpenError::Forbidden)) => self.fail(core, Failure::of(Status::Forbidden)),
+            (_, Err(OpenError::NoDescriptor)) => self.reject(core, Reject::NoDescriptor),
+            (_, Err(OpenError::Failed)) => self.fail(core, Failure::of(Status::InternalServerError)),
         }
     }
 
-    fn reply_rejected(&mut self, core: &mut Core, reject: Reject) {
-        core.counters.rejects[reject as usize].add(1);
-        self.record(core, Event::Rejected(reject));
-        self.reply_short(core, reject.status(), reject.content(), !reject.closes());
-    }
-
-    /// An answer whose content is a short text.
-    fn reply_short(&mut self, core: &mut Core, status: Status, content: &'static str, may_persist: bool) {
-        let persistent = may_persist && self.may_persist(core);
-        let with_content = self.request.line.method != Method::Head;
-        self.write_head(core, status, persistent, |head| {
-            match status {
-                Status::NoContent | Status::MethodNotAllowed => head.field("Allow", Method::ALLOWED.as_bytes()),
-                Status::ServiceUnavailable => head.field("Retry-After", b"1"),
-                _ => {}
-            }
-            // A 204 has no content, and so no length of it (RFC 9110 section 8.6).
-            if status != Status::NoContent {
-                head.field("Content-Type", b"text/plain; charset=utf-8");
-                head.number_field("Content-Length", content.len() as u64);
-            }
-        });
-        let sent = if with_content { content } else { "" };
-        self.put_output(sent.as_bytes());
-        self.begin_reply(core, status, persistent, None, sent.len() as u64);
-        self.record(core, Event::Answering(status));
-    }
-
-    fn reply_with_file(&mut self, core: &mut Core, file: F, facts: FileFacts) {
-        let persistent = self.may_persist(core);
-        let (media_type, charset) = media_type::of_file_name(self.name().to_bytes());
-        self.write_head(core, Status::Ok, persistent, |head| {
-            head.put(b"Content-Type: ");
-            head.put(media_type.as_bytes());
-            head.put(charset.as_bytes());
-            head.put(b"\r\n");
-            head.number_field("Content-Length", facts.size);
-            head.field("Last-Modified", &date::imf_fixdate(facts.modified_seconds));
-            head.put(b"ETag: \"");
-            for (separator, part) in [(&b""[..], facts.size), (b"-", facts.identity.0), (b"-", facts.identity.1)] {
-                head.put(separator);
-                head.hex(part);
-            }
-            head.put(b"\"\r\nAccept-Ranges: none\r\n");
-        });
-        let length = if self.request.line.method == Method::Head { 0 } else { facts.size };
-        let file = (length > 0).then_some(file);
-        self.begin_reply(core, Status::Ok, persistent, file, length);
-        core.tracer.record_text(Some(self.number), Event::ServingFile(facts.size), self.name().to_bytes());
-    }
-
-    /// 301 to the same path with a final slash. The path is written anew from its decoded form, so that it begins with one slash
-    /// and cannot lead to another host.
-    fn redirect_to_directory(&mut self, core: &mut Core) {
-        const STATUS: Status = Status::MovedPermanently;
-        let persistent = self.may_persist(core);
-        let content = if self.request.line.method == Method::Head { "" } else { STATUS.content() };
-        let date = *core.date.at(core.now.wall_seconds);
-        let (start, end, output_end) = (self.consumed, self.filled, self.output_end);
-        let (Some(lease), Some(path)) = (&mut self.lease, self.request.path) else { return };
-        let received = lease.receive.get(start..end).unwrap_or_default();
-        let target = Target::parse(self.request.line.method, self.request.line.target.of(received));
-        let name = lease.pool.get(path).get(..self.request.name_length).unwrap_or_default();
-        let room = lease.send.len() - output_end;
-        let mut head = HeadWriter::new(lease.send.get_mut(output_end..).unwrap_or_default(), STATUS, &date);
-        head.put(b"Location: /");
-        target::encode_path(name, |part| head.put(part));
-        head.put(b"/");
-        if let Ok(Target::Path { query: Some(query), .. }) = target {
-            head.put(b"?");
-            head.put(query);
-        }
-        head.put(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
-        head.number_field("Content-Length", STATUS.content().len() as u64);
-        put_connection(&mut head, self.request.line.version, persistent);
-        let Some(length) = head.finish().filter(|length| length + content.len() <= room) else {
-            // Encoding made the path longer than the whole send buffer.
-            let failed = Status::InternalServerError;
-            return self.reply_short(core, failed, failed.content(), true);
-        };
-        self.output_end += length;
-        self.put_output(content.as_bytes());
-        self.begin_reply(core, STATUS, persistent, None, content.len() as u64);
-        self.record(core, Event::Answering(STATUS));
-    }
-
-    fn write_head(
+    /// The content of the name is in memory. Where there is no room for it, what is in the send buffer goes out first, and where
+    /// it would never fit the file is opened.
+    pub(super) fn found_in_memory(
         &mut self,
         core: &mut Core,
-        status: Status,
-        persistent: bool,
-        fields: impl FnOnce(&mut HeadWriter<'_>),
+        facts: FileFacts,
+        coding: Option<Coding>,
+        content: &[u8],
+        is_new: bool,
     ) {
-        let date = core.date.at(core.now.wall_seconds);
-        let memory = self.lease.as_mut().and_then(|lease| lease.send.get_mut(self.output_end..)).unwrap_or_default();
-        let mut head = HeadWriter::new(memory, status, date);
-        fields(&mut head);
-        put_connection(&mut head, self.request.line.version, persistent);
-        // `answer` has made room for the longest head.
-        self.output_end += head.finish().unwrap_or(0);
+        self.request.was_opened |= is_new;
+        let parts = if self.request.fields.has(FieldName::Range) { MAX_RANGES + 1 } else { 0 };
+        let most = core.longest_head + content.len() + parts * MAX_PART_HEAD;
+        if self.output_room() < most {
+            self.request.room_wanted = most;
+            self.request.bypasses_memory = !self.has_output();
+            return;
+        }
+        let counters = &core.counters;
+        let counter = if self.request.was_opened { &counters.file_cache_misses } else { &counters.file_cache_hits };
+        counter.add(1);
+        match self.request.lookup {
+            Lookup::ErrorPage(failure) => self.reply_with_page(core, failure, Source::Memory(content), facts.size),
+            _ => self.reply_with_file(core, Source::Memory(content), facts, coding),
+        }
     }
 
-    fn begin_reply(&mut self, core: &mut Core, status: Status, persistent: bool, file: Option<F>, length: u64) {
-        let from_file = file.is_some();
-        self.reply = Some(Reply {
-            file,
-            offset: 0,
-            remaining: if from_file { length } else { 0 },
-            content_length: length,
-            streaming: false,
-            blocked: false,
-            persistent,
-            truncated: false,
-        });
-        self.responses += 1;
-        core.counters.total_requests.add(1);
-        core.counters.responses[status as usize].add(1);
-        self.transition(core, State::SendingResponse);
+    /// The directory itself is to be opened, not its index file.
+    fn look_up_directory(&mut self) {
+        self.request.lookup = Lookup::Directory;
+        let length = self.request.name_length;
+        let (Some(lease), Some(path)) = (&mut self.lease, self.request.path) else { return };
+        let name = lease.pool.get_mut(path);
+        // The index file's name, which is longer than this, ends where the directory's name does.
+        if length == 0 {
+            name[..2].copy_from_slice(b".\0");
+        } else if let Some(place) = name.get_mut(length) {
+            *place = 0;
+        }
     }
 
-    /// Whether the connection outlives this response, as far as the response itself allows.
-    fn may_persist(&self, core: &Core) -> bool {
-        let limits = &core.limits;
-        self.request.framing.persistent
-            && limits.keep_alive
-            && !core.draining
-            && limits.max_requests_per_connection.is_none_or(|most| self.requests < most)
+    /// Nothing is there: the single page of an application, where there is one, answers for what has no extension.
+    fn not_found(&mut self, core: &mut Core) {
+        let last = self.requested_name().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if core.site.spa && self.request.lookup != Lookup::Fallback && !last.contains(&b'.') {
+            (self.request.bypasses_memory, self.request.was_opened) = (false, false);
+            self.request.lookup = Lookup::Fallback;
+        } else {
+            self.fail(core, Failure::of(Status::NotFound));
+        }
     }
 
-    pub(super) fn output_room(&self) -> usize {
-        self.lease.as_ref().map_or(0, |lease| lease.send.len() - self.output_end)
+    pub(super) fn reject(&mut self, core: &mut Core, reject: Reject) {
+        core.counters.rejects[reject as usize].add(1);
+        self.record(core, Event::Rejected(reject));
+        let failure = Failure { status: reject.status(), content: reject.content(), may_persist: !reject.closes() };
+        self.fail(core, failure);
     }
-}
 
-/// The Connection field, where the version's default is another (RFC 9112 section 9.3).
-fn put_connection(head: &mut HeadWriter<'_>, version: Version, persistent: bool) {
-    match (version, persistent) {
-        (_, false) => head.field("Connection", b"close"),
-        (Version::Http10, true) => head.field("Connection", b"keep-alive"),
-        (Version::Http11, true) => {}
+    /// Answers with an error, whose content may be a page of the site.
+    pub(super) fn fail(&mut self, core: &mut Core, failure: Failure) {
+        let has_page = core.site.error_pages && failure.page().is_some();
+        if has_page && !matches!(self.request.lookup, Lookup::ErrorPage(_)) {
+            (self.request.bypasses_memory, self.request.was_opened) = (false, false);
+            self.request.lookup = Lookup::ErrorPage(failure);
+        } else {
+            self.reply_failure(core, failure);
+        }
+    }
+
+    /// The field lines of the request.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (FieldName, &[u8])> + Clone {
+        let received = self.received_bytes();
+        let lease = self.lease.as_ref();
+        let lines = lease.map(|lease| self.request.fields.iter(&lease.pool)).into_iter().flatten();
+        lines.map(move |line| (line.name, line.value.of(received)))
+    }
+
+    /// The value of a field, where exactly one line has it.
+    pub(super) fn single_field(&self, name: FieldName) -> Option<&[u8]> {
+        if !self.request.fields.has(name) {
+            return None;
+        }
+        let mut values = self.fields().filter(|field| field.0 == name).map(|field| field.1);
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Whether the query of the request-target has this parameter, written just so.
+    pub(super) fn query_has(&self, parameter: &[u8]) -> bool {
+        let target = Target::parse(self.request.line.method, self.request.line.target.of(self.received_bytes()));
+        let query = target.ok().and_then(Target::query).unwrap_or_default();
+        query.split(|&byte| byte == b'&').any(|part| part == parameter)
     }
 }

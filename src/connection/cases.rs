@@ -2,7 +2,7 @@
 
 use super::State;
 use super::table::tests::{TestTable, table, table_with};
-use super::{Action, Input, Room};
+use super::{Action, Admission, Input, Room};
 
 /// Sends the parts and returns the statuses of the answers, and whether the connection is still open after them.
 fn answers(parts: &[&[u8]]) -> (Vec<u16>, bool) {
@@ -299,7 +299,7 @@ fn a_name_ends_where_its_path_ends_whatever_dot_segments_were_removed() {
         let (mut test, slot) = table();
         test.feed(slot, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         match test.table.next_action(slot) {
-            Action::Open(opened) => assert_eq!(opened, name, "{path}"),
+            Action::Open { name: opened, .. } => assert_eq!(opened, name, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
     }
@@ -317,4 +317,44 @@ fn a_redirect_that_does_not_fit_is_an_answer_of_its_own() {
         let expected = if brackets < 2900 { 301 } else { 500 };
         assert_eq!(statuses(&test.sent), [200, 200, expected, 200], "{brackets} brackets");
     }
+}
+
+#[test]
+fn a_drain_ends_every_connection_with_its_next_response_and_no_sooner() {
+    let (mut test, idle) = table();
+    give(&mut test, idle, NEXT);
+    test.run_until(idle, State::ReadingRequestLine);
+    while test.step(idle) {}
+    assert!(memchr::memmem::find(&test.sent, b"Connection: close").is_none());
+    test.table.begin_drain();
+    test.table.begin_drain();
+    // Idle connections stay, and newcomers are accepted.
+    while test.step(idle) {}
+    assert_eq!(test.table.state(idle), State::ReadingRequestLine);
+    let Admission::Slot(newcomer) = test.table.admit(None) else { panic!("there is a free slot") };
+    for (slot, request) in [(idle, NEXT), (newcomer, b"nonsense\r\n\r\n")] {
+        test.sent.clear();
+        // Another request behind it is not answered.
+        give(&mut test, slot, &[request, NEXT].concat());
+        while test.step(slot) {}
+        assert_eq!(statuses(&test.sent).len(), 1);
+        assert_eq!(memchr::memmem::find_iter(&test.sent, b"Connection: close\r\n").count(), 1);
+        assert_eq!(test.table.state(slot), State::Closing);
+        test.finish(slot);
+    }
+    assert_eq!(test.table.active(), 0);
+    let lines = test.lines();
+    let told: Vec<_> = lines.iter().filter(|line| line.starts_with("Draining")).collect();
+    assert_eq!(told, ["Draining: 1 connections open; health answers 503"]);
+}
+
+#[test]
+fn a_drain_that_comes_after_the_stop_is_not_told() {
+    let (mut test, slot) = table();
+    test.table.begin_stop();
+    test.table.begin_drain();
+    while test.step(slot) {}
+    let lines = test.lines();
+    assert!(lines.iter().any(|line| line.starts_with("Stopping: 1 ")));
+    assert!(!lines.iter().any(|line| line.starts_with("Draining")));
 }

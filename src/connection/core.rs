@@ -4,8 +4,9 @@ use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Leases;
 use super::{State, Time};
 use crate::alloc::thread_heap_use;
-use crate::config::Limits;
+use crate::config::{Limits, Site};
 use crate::http::date::DateCache;
+use crate::http::response_head::MAX_FIXED_HEAD;
 use crate::stats::Counters;
 use crate::trace::Tracer;
 use std::sync::Arc;
@@ -19,13 +20,30 @@ const LINGER: Duration = Duration::from_secs(1);
 pub struct Now {
     /// The clock that never goes back.
     pub time: Time,
-    /// Seconds since 1970.
-    pub wall_seconds: i64,
+    /// Nanoseconds since 1970.
+    pub wall_nanoseconds: u64,
+}
+
+impl Now {
+    /// Whole seconds since 1970.
+    #[must_use]
+    pub fn wall_seconds(self) -> i64 {
+        i64::try_from(self.wall_nanoseconds / 1_000_000_000).unwrap_or(i64::MAX)
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn wall_milliseconds(self) -> u64 {
+        self.wall_nanoseconds / 1_000_000
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) limits: Limits,
+    pub(super) site: Box<Site>,
+    /// The most that the head of any response takes besides a `Location`.
+    pub(super) longest_head: usize,
     pub(super) counters: Arc<Counters>,
     pub(super) tracer: Tracer,
     pub(super) leases: Leases,
@@ -33,14 +51,17 @@ pub(super) struct Core {
     pub(super) date: DateCache,
     pub(super) now: Now,
     /// The server stops: what is not being sent is not begun.
+    pub(super) stopping: bool,
+    /// The server is to be left: every connection ends with its next response, and its health is 503.
     pub(super) draining: bool,
     /// Whether a violated invariant panics; off where a test breaks one on purpose.
     pub(super) panic_on_violation: bool,
     next_number: u64,
+    next_unique: u64,
 }
 
 impl Core {
-    pub(super) fn new(limits: Limits, counters: Arc<Counters>, tracer: Tracer) -> Self {
+    pub(super) fn new(limits: Limits, site: Site, counters: Arc<Counters>, tracer: Tracer) -> Self {
         let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let durations = move |kind| match kind {
             DeadlineKind::Header => nanoseconds(limits.header_timeout),
@@ -55,9 +76,13 @@ impl Core {
             deadlines: Deadlines::new(limits.max_connections, durations),
             date: DateCache::new(0),
             now: Now::default(),
+            stopping: false,
             draining: false,
             panic_on_violation: cfg!(debug_assertions),
             next_number: 0,
+            next_unique: 0,
+            longest_head: MAX_FIXED_HEAD + site.head_bytes(),
+            site: Box::new(site),
             limits,
             counters,
             tracer,
@@ -67,6 +92,17 @@ impl Core {
     pub(super) fn take_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number - 1
+    }
+
+    /// Where the numbers of [`Self::take_unique`] begin.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.next_unique = seed;
+    }
+
+    /// A number that this server has not given before.
+    pub(super) fn take_unique(&mut self) -> u64 {
+        self.next_unique = self.next_unique.wrapping_add(1);
+        self.next_unique
     }
 
     pub(super) fn heap_calls() -> u64 {

@@ -1,7 +1,7 @@
 //! The field lines of a request, kept in its pool in blocks, so that a table that grows strands nothing.
 
 use super::pool::{Pool, PoolExhausted, PoolSlice};
-use crate::http::field::FieldLine;
+use crate::http::field::{FieldLine, FieldName};
 
 /// How many field lines one block holds; most requests need one block.
 const BLOCK_LINES: usize = 8;
@@ -18,13 +18,37 @@ pub struct FieldTable {
     first: Option<PoolSlice<Block>>,
     last: Option<PoolSlice<Block>>,
     length: usize,
+    /// Which names there are, one bit for each.
+    names: u32,
 }
+
+const fn bit(name: FieldName) -> u32 {
+    1 << name as u32
+}
+
+/// The fields that make a request conditional (RFC 9110 section 13.1), If-Range aside.
+const CONDITIONS: u32 = bit(FieldName::IfMatch)
+    | bit(FieldName::IfNoneMatch)
+    | bit(FieldName::IfModifiedSince)
+    | bit(FieldName::IfUnmodifiedSince);
 
 impl FieldTable {
     /// How many field lines there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.length
+    }
+
+    /// Whether there is a line of this name.
+    #[must_use]
+    pub fn has(&self, name: FieldName) -> bool {
+        self.names & bit(name) != 0
+    }
+
+    /// Whether the request is conditional.
+    #[must_use]
+    pub fn has_condition(&self) -> bool {
+        self.names & CONDITIONS != 0
     }
 
     /// Appends a field line.
@@ -43,6 +67,7 @@ impl FieldTable {
         if let Some(last) = self.last {
             pool.get_mut(last)[0].lines[self.length % BLOCK_LINES] = line;
             self.length += 1;
+            self.names |= bit(line.name);
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl<F> Connection<F> {
             ),
             (
                 "file_is_open_while_it_is_sent",
-                self.reply.as_ref().is_none_or(|reply| reply.file.is_some() == (reply.remaining > 0))
+                self.reply.as_ref().is_none_or(|reply| reply.file.is_some() == reply.needs_file())
                     && (!file_open || self.state == SendingResponse),
             ),
             ("deadline_is_armed", core.deadlines.kind(self.slot).is_some() == (self.state != Free)),

@@ -3,24 +3,31 @@
 //! It knows no socket, clock or file system, so that the event loop and the simulator drive the same code. One function,
 //! [`Connection::transition`], changes the state; it consults the table and checks the invariants, in release builds too.
 
+mod access;
 mod answering;
 #[cfg(test)]
 mod cases;
+mod content;
 mod core;
 mod deadlines;
 mod field_table;
 mod invariants;
 mod lease;
+mod listing;
 mod pool;
 mod reading;
+mod replying;
 mod sending;
 mod state;
+mod statistics;
 mod table;
+mod validator;
 
 pub use self::core::Now;
 pub use answering::{FileFacts, OpenError, Opened};
 pub use deadlines::Deadlines;
 pub use lease::{CONTENT_ROOM, Leases};
+pub use listing::Listed;
 pub use pool::Pool;
 pub use sending::Action;
 pub use state::State;
@@ -31,8 +38,11 @@ use crate::http::Reject;
 use crate::http::chunked::ChunkedDecoder;
 use crate::http::framing::Framing;
 use crate::http::line::LineScanner;
+use crate::http::negotiation::Codings;
 use crate::http::request_line::RequestLine;
 use crate::trace::Event;
+use answering::Lookup;
+use content::Reply;
 use deadlines::DeadlineKind;
 use field_table::FieldTable;
 use lease::Lease;
@@ -71,26 +81,21 @@ struct Request {
     remaining: u64,
     decoder: ChunkedDecoder,
     refusal: Option<Reject>,
+    lookup: Lookup,
+    /// The content codings that may take the place of the file.
+    codings: Codings,
+    /// The room in the send buffer that the answer wants besides what every answer does.
+    room_wanted: usize,
+    /// The content is to be read from the file, because there is no room for the copy in memory.
+    bypasses_memory: bool,
+    /// The file was opened to bring its content into memory.
+    was_opened: bool,
+    /// The size that no range of the request lies in.
+    unsatisfied_size: u64,
     /// The decoded name, the index file's name where a directory is meant, and a NUL.
     path: Option<PoolSlice<u8>>,
     /// The bytes of the decoded name alone.
     name_length: usize,
-}
-
-/// A response under way. Its head, and its content where that is short, are in the send buffer.
-#[derive(Debug)]
-struct Reply<F> {
-    /// Where the rest of the content comes from; held exactly while some is left.
-    file: Option<F>,
-    offset: u64,
-    remaining: u64,
-    content_length: u64,
-    /// Whether the content goes from file to socket without passing the send buffer.
-    streaming: bool,
-    /// Whether the peer once took nothing.
-    blocked: bool,
-    persistent: bool,
-    truncated: bool,
 }
 
 /// A slot and the connection in it. `F` is an open file.
@@ -100,6 +105,8 @@ pub struct Connection<F> {
     slot: u32,
     generation: u32,
     number: u64,
+    /// Where it comes from; a peer of a Unix socket has no address.
+    peer: Option<SocketAddr>,
     accepted_at: Time,
     heap_calls_at_accept: u64,
     lease: Option<Lease>,
@@ -134,6 +141,7 @@ impl<F> Connection<F> {
             slot,
             generation: 0,
             number: 0,
+            peer: None,
             accepted_at: Time::default(),
             heap_calls_at_accept: 0,
             lease: None,
@@ -166,6 +174,7 @@ impl<F> Connection<F> {
         *self = Self {
             generation: self.generation,
             number: core.take_number(),
+            peer,
             accepted_at: core.now.time,
             heap_calls_at_accept: Core::heap_calls(),
             ..Self::new(self.slot)
@@ -249,6 +258,7 @@ impl<F> Connection<F> {
 
     /// The request is over, answered or not: its memory is free again.
     fn end_request(&mut self, core: &mut Core) {
+        self.log_access(core);
         self.reply = None;
         self.request = Request::default();
         self.consumed = self.scanned;

@@ -1,9 +1,11 @@
 //! What the driver is to do next, and what became of it: sending, and closing after it.
 
+use super::content::MAX_PART_HEAD;
 use super::core::Core;
 use super::deadlines::DeadlineKind;
 use super::{Connection, State};
-use crate::http::response_head::MAX_FIXED_HEAD;
+use crate::http::listing::Position;
+use crate::http::negotiation::Codings;
 use crate::trace::Event;
 use std::ffi::CStr;
 
@@ -15,8 +17,16 @@ const MAX_DRAINED: usize = 256 * 1024;
 pub enum Action<'a, F> {
     /// Nothing until something happens.
     Wait,
-    /// Open this name beneath the document root and tell [`super::Table::opened`].
-    Open(&'a CStr),
+    /// Open this name beneath the document root and tell [`super::Table::opened`]; or, where its content is in memory, tell
+    /// [`super::Table::found_in_memory`].
+    Open {
+        /// The name, relative to the root.
+        name: &'a CStr,
+        /// The content codings of a sidecar that may take its place, in this order.
+        codings: Codings,
+        /// Whether its content may come from memory.
+        may_use_memory: bool,
+    },
     /// Read from the file at the offset and tell [`super::Table::file_read`].
     ReadFile {
         /// The file.
@@ -25,6 +35,18 @@ pub enum Action<'a, F> {
         offset: u64,
         /// Where to; all of it belongs to the file.
         into: &'a mut [u8],
+    },
+    /// Look for the next entry of a directory and tell [`super::Table::listed`]; or tell [`super::Table::listing_waits`] where that
+    /// takes longer, and let the others have their turn first.
+    List {
+        /// What tells this listing from every other.
+        token: u64,
+        /// The directory.
+        directory: &'a F,
+        /// Its name relative to the root: empty, or with a final slash.
+        name: &'a [u8],
+        /// The last entry that was told: the next one comes after it.
+        position: &'a Position,
     },
     /// Send these bytes and tell [`super::Table::sent`].
     Send(&'a [u8]),
@@ -49,6 +71,7 @@ pub(super) enum Step {
     Wait,
     Open,
     ReadFile,
+    List,
     Send,
     SendFile,
     ShutDownSending,
@@ -61,7 +84,17 @@ impl<F> Connection<F> {
         let step = self.next_step(core);
         let output = self.output_start..self.output_end;
         if step == Step::Open {
-            return Action::Open(self.name());
+            let may_use_memory = !self.request.bypasses_memory;
+            return Action::Open { name: self.name(), codings: self.codings(), may_use_memory };
+        }
+        if step == Step::List {
+            let directory = self.reply.as_ref().and_then(|reply| reply.file.as_ref());
+            return match (directory, self.listing_place()) {
+                (Some(directory), Some((token, position))) => {
+                    Action::List { token, directory, name: self.requested_name(), position }
+                }
+                _ => Action::Wait,
+            };
         }
         match (step, &mut self.lease, &mut self.reply) {
             (Step::Send, Some(lease), _) => Action::Send(lease.send.get(output).unwrap_or_default()),
@@ -103,7 +136,7 @@ impl<F> Connection<F> {
         if self.has_output() {
             return Some(Step::Send);
         }
-        if self.input_ended || core.draining {
+        if self.input_ended || core.stopping {
             if self.in_request && self.input_ended {
                 self.record(core, Event::PeerClosed);
             }
@@ -118,17 +151,27 @@ impl<F> Connection<F> {
         let (room, has_output) = (self.output_room(), self.has_output());
         let is_followed = self.scanned < self.filled;
         let reply = self.reply.as_mut()?;
-        if reply.file.is_some() {
+        if reply.remaining > 0 {
             if reply.streaming {
                 return Some(Step::SendFile);
             }
             if reply.remaining <= room as u64 {
                 return Some(Step::ReadFile);
             }
-            reply.streaming = !has_output;
+            (reply.streaming, reply.streamed) = (!has_output, true);
             return Some(if has_output { Step::Send } else { Step::SendFile });
         }
-        let gathers = reply.persistent && is_followed && room >= MAX_FIXED_HEAD && !reply.truncated;
+        if reply.listing.is_some() {
+            return self.go_on_listing();
+        }
+        if reply.parts.is_some() {
+            if room < MAX_PART_HEAD {
+                return Some(Step::Send);
+            }
+            self.begin_part();
+            return None;
+        }
+        let gathers = reply.persistent && is_followed && room >= core.longest_head && !reply.truncated;
         if has_output && !gathers {
             return Some(Step::Send);
         }
@@ -140,7 +183,7 @@ impl<F> Connection<F> {
     fn finish_response(&mut self, core: &mut Core) {
         let Some(reply) = &self.reply else { return };
         let (persistent, truncated, content_length) = (reply.persistent, reply.truncated, reply.content_length);
-        let went_at_once = !reply.streaming && !reply.blocked;
+        let went_at_once = !reply.streamed && !reply.blocked;
         if truncated {
             return self.close(core, true);
         }
@@ -223,13 +266,15 @@ impl<F> Connection<F> {
             let missing = reply.remaining;
             reply.truncated = true;
             reply.file = None;
+            reply.parts = None;
             reply.remaining = 0;
             core.counters.files_truncated.add(1);
             return self.record(core, Event::FileTruncated(missing));
         }
         reply.offset += count;
+        reply.content_written += count;
         reply.remaining -= count.min(reply.remaining);
-        if reply.remaining == 0 {
+        if !reply.needs_file() {
             reply.file = None;
         }
     }

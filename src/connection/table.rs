@@ -3,9 +3,10 @@
 use super::core::{Core, Now};
 use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Lease;
-use super::{Action, CONTENT_ROOM, Connection, OpenError, Opened, State, Time};
-use crate::config::Limits;
+use super::{Action, CONTENT_ROOM, Connection, FileFacts, Listed, OpenError, Opened, State, Time};
+use crate::config::{Limits, Site};
 use crate::http::Reject;
+use crate::http::negotiation::Coding;
 use crate::stats::{Counters, Timeout};
 use crate::trace::{Event, Tracer};
 use std::net::SocketAddr;
@@ -59,10 +60,10 @@ pub struct Table<F> {
 impl<F> Table<F> {
     /// Takes all memory that connections will ever use.
     #[must_use]
-    pub fn new(limits: Limits, counters: Arc<Counters>, tracer: Tracer) -> Self {
+    pub fn new(limits: Limits, site: Site, counters: Arc<Counters>, tracer: Tracer) -> Self {
         let slots = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
         Self {
-            core: Core::new(limits, counters, tracer),
+            core: Core::new(limits, site, counters, tracer),
             connections: (0..slots).map(Connection::new).collect(),
             free: (0..slots).rev().collect(),
         }
@@ -78,6 +79,12 @@ impl<F> Table<F> {
     #[must_use]
     pub fn buffer_bytes(limits: &Limits) -> (usize, usize) {
         (limits.buffer_size + CONTENT_ROOM, limits.buffer_size)
+    }
+
+    /// Where the numbers begin that this server uses once: boundaries, and tags of files that have just changed. Random, so that
+    /// they cannot be foretold.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.core.set_seed(seed);
     }
 
     /// Tells the time; all that follows happens then.
@@ -157,11 +164,18 @@ impl<F> Table<F> {
         counters.rejects[reject as usize].add(1);
         counters.bytes_sent.add(sent as u64);
         self.core.tracer.record(Some(number), Event::Refused(peer, reject));
+        self.core.log_refused(number, peer, reject, sent);
     }
 
     /// Bytes of a refused newcomer were received and thrown away.
     pub fn drained_refused(&mut self, count: usize) {
         self.core.counters.bytes_received.add(count as u64);
+    }
+
+    /// What the answers are made by.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.core.site
     }
 
     /// Whether bytes of the peer are of use now.
@@ -211,6 +225,35 @@ impl<F> Table<F> {
             self.core.counters.file_cache_misses.add(1);
         }
         self.connections[slot as usize].opened(&mut self.core, outcome);
+    }
+
+    /// The other thing that may become of [`Action::Open`]: the whole content is in memory. It is taken over at once where there
+    /// is room for it. `is_new` tells that the file was opened for it just now.
+    pub fn found_in_memory(
+        &mut self,
+        slot: u32,
+        facts: FileFacts,
+        coding: Option<Coding>,
+        content: &[u8],
+        is_new: bool,
+    ) {
+        self.connections[slot as usize].found_in_memory(&mut self.core, facts, coding, content, is_new);
+    }
+
+    /// The longest content that a response can take over from memory, in bytes.
+    #[must_use]
+    pub fn max_in_memory(&self) -> usize {
+        self.core.limits.buffer_size.saturating_sub(self.core.longest_head)
+    }
+
+    /// What became of [`Action::List`].
+    pub fn listed(&mut self, slot: u32, outcome: Listed<'_>) {
+        self.connections[slot as usize].listed(outcome);
+    }
+
+    /// The other thing that may become of [`Action::List`]: it takes longer.
+    pub fn listing_waits(&mut self, slot: u32) {
+        self.connections[slot as usize].listing_waits(&mut self.core);
     }
 
     /// What became of [`Action::Send`]: the bytes that the kernel took.
@@ -273,10 +316,21 @@ impl<F> Table<F> {
         Some(slot)
     }
 
+    /// Begins the drain, for a balancer that is to send its requests elsewhere: from here on every response ends its connection.
+    /// Idle connections stay, newcomers are served. Without effect where it, or the stop, has begun.
+    pub fn begin_drain(&mut self) {
+        if self.core.draining || self.core.stopping {
+            return;
+        }
+        self.core.draining = true;
+        let active = self.active() as u64;
+        self.core.tracer.record(None, Event::Draining(active));
+    }
+
     /// Begins the stop: from here on idle and reading connections want to be closed, and responses under way go on. Whoever was
     /// closing has had time. Every slot then needs the driver.
-    pub fn begin_drain(&mut self) {
-        self.core.draining = true;
+    pub fn begin_stop(&mut self) {
+        self.core.stopping = true;
         for connection in &mut self.connections {
             connection.linger &= connection.state != State::Closing;
         }
@@ -312,156 +366,4 @@ impl<F> Table<F> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::config::Options;
-    use crate::connection::FileFacts;
-    use crate::trace::{Drain, Level, Logger, Sink, trace};
-    use std::fmt;
-
-    /// A table with a driver that answers every name with one small file, one that begins with a bracket with a directory, and
-    /// sends nothing until it is told to.
-    pub(in crate::connection) struct TestTable {
-        pub(in crate::connection) table: Table<u32>,
-        drain: Option<Drain>,
-        pub(in crate::connection) sent: Vec<u8>,
-    }
-
-    /// The content of every file.
-    const CONTENT: &[u8] = b"hello\n";
-
-    /// A table of four slots with one connection.
-    pub(in crate::connection) fn table() -> (TestTable, u32) {
-        table_with("buffer_size", 16_384)
-    }
-
-    /// The same with another value for one option.
-    pub(in crate::connection) fn table_with(option: &str, value: i128) -> (TestTable, u32) {
-        let mut options = Options::new("www", "127.0.0.1");
-        options.set(option, crate::config::Value::Integer(value)).expect("it is in range");
-        options.set("max_connections", crate::config::Value::Integer(4)).expect("it is in range");
-        let limits = options.config().expect("the options agree").limits;
-        let (tracer, drain, _) = trace(Level::Debug);
-        let mut test = TestTable {
-            table: Table::new(limits, Arc::default(), tracer),
-            drain: Some(drain),
-            sent: Vec::with_capacity(1 << 16),
-        };
-        let Admission::Slot(slot) = test.table.admit(None) else { panic!("four slots are free") };
-        (test, slot)
-    }
-
-    struct Lines(Vec<String>);
-
-    impl Sink for Lines {
-        fn line(&mut self, _: Level, _: Logger, text: fmt::Arguments<'_>) {
-            self.0.push(text.to_string());
-        }
-    }
-
-    impl TestTable {
-        pub(in crate::connection) fn feed(&mut self, slot: u32, bytes: &[u8]) {
-            let Room::Buffer(room) = self.table.receive_room(slot) else { panic!("it wants input") };
-            room[..bytes.len()].copy_from_slice(bytes);
-            self.table.receive(slot, Input::Bytes(bytes.len()));
-        }
-
-        /// Does what the connection asks for, until it is in `state` or has nothing more to do.
-        pub(in crate::connection) fn run_until(&mut self, slot: u32, state: State) {
-            while self.table.state(slot) != state && self.step(slot) {}
-        }
-
-        pub(in crate::connection) fn step(&mut self, slot: u32) -> bool {
-            match self.table.next_action(slot) {
-                Action::Wait => return false,
-                Action::Open(name) if name.to_bytes().starts_with(b"[") => {
-                    self.table.opened(slot, Ok(Opened::Directory))
-                }
-                Action::Open(_) => {
-                    let facts = FileFacts { size: CONTENT.len() as u64, ..FileFacts::default() };
-                    self.table.opened(slot, Ok(Opened::File(1, facts)));
-                }
-                Action::ReadFile { offset, into, .. } => {
-                    let rest = &CONTENT[usize::try_from(offset).expect("it is small")..];
-                    let count = rest.len().min(into.len());
-                    into[..count].copy_from_slice(&rest[..count]);
-                    self.table.file_read(slot, count);
-                }
-                Action::Send(bytes) => {
-                    self.sent.extend_from_slice(bytes);
-                    let count = bytes.len();
-                    self.table.sent(slot, count);
-                }
-                Action::SendFile { .. } => panic!("the file is small"),
-                Action::ShutDownSending => {}
-                Action::Close => {
-                    self.table.closed(slot);
-                    return false;
-                }
-            }
-            true
-        }
-
-        /// Runs the connection until its slot is free, as if the peer had ended.
-        pub(in crate::connection) fn finish(&mut self, slot: u32) {
-            if self.table.state(slot) != State::Free {
-                self.table.receive(slot, Input::End);
-            }
-            while self.step(slot) {}
-        }
-
-        /// Everything that was logged. Ends the log.
-        pub(in crate::connection) fn lines(&mut self) -> Vec<String> {
-            let (unused, ..) = trace(Level::Off);
-            drop(std::mem::replace(self.table.tracer(), unused));
-            let mut lines = Lines(Vec::new());
-            if let Some(drain) = self.drain.take() {
-                drain.run(&mut lines, "www");
-            }
-            lines.0
-        }
-    }
-
-    #[test]
-    fn one_closing_request_tells_the_story_of_the_design() {
-        let (mut test, slot) = table();
-        test.feed(slot, b"GET /index.html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        while test.step(slot) {}
-        assert_eq!(test.table.state(slot), State::Free);
-        let expected = [
-            "New connection from an unnamed peer",
-            "State: READING_REQUEST_LINE",
-            "Read 56 bytes, buffer: 56/16384",
-            "Parsed: GET /index.html HTTP/1.1",
-            "State: READING_HEADERS → PROCESSING",
-            "Headers parsed: 2 headers, used 142 bytes pool",
-            "State: PROCESSING → SENDING_RESPONSE",
-            "Serving file: www/index.html (6 bytes)",
-            "Sent 6 bytes",
-            "State: SENDING_RESPONSE → CLOSING",
-            "Pool reset, 142 bytes freed",
-            "Connection closed",
-            "Total lifetime: 0ms, heap allocs: 0",
-        ];
-        assert_eq!(test.lines(), expected);
-    }
-
-    #[test]
-    fn pipelined_requests_are_answered_in_one_write() {
-        let (mut test, slot) = table();
-        let one = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
-        test.feed(slot, &one.repeat(10));
-        let mut writes = 0;
-        loop {
-            if matches!(test.table.next_action(slot), Action::Send(_)) {
-                writes += 1;
-            }
-            if !test.step(slot) {
-                break;
-            }
-        }
-        assert_eq!(writes, 1);
-        assert_eq!(memchr::memmem::find_iter(&test.sent, "HTTP/1.1 200 OK\r\n").count(), 10);
-        assert_eq!(memchr::memmem::find_iter(&test.sent, "\r\n\r\nhello\n").count(), 10);
-    }
-}
+pub(super) mod tests;
