@@ -5,12 +5,15 @@
 //! queue, so that none starves another. Nothing here allocates once [`EventLoop::new`] has returned.
 
 mod accepting;
+mod answering;
 
-use super::refusal::{PLACES, Refusals};
+use super::listener::Listener;
+use super::refusal::{MAX_ANSWER, PLACES, Refusals};
+use super::stop::Stop;
 use crate::alloc::{HeapUse, thread_heap_use};
-use crate::config::Limits;
-use crate::connection::{Action, Input, Now, Room, Table, Time};
-use crate::file::Root;
+use crate::config::{Config, Site};
+use crate::connection::{Input, Now, Room, Table, Time};
+use crate::file::{Desk, Root};
 use crate::http::date::DateCache;
 use crate::stats::Counters;
 use crate::trace::{Event, Tracer};
@@ -19,11 +22,11 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::RecvFlags;
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,10 +34,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const EVENTS_PER_TURN: usize = 1024;
 /// How many receives one connection gets in a turn.
 const RECEIVES_PER_TURN: usize = 4;
-/// How many steps of answering one connection gets in a turn; a small file takes three.
-const STEPS_PER_TURN: usize = 192;
-/// How much of a file one connection sends in a turn before the others have theirs, in bytes.
-const FILE_BYTES_PER_TURN: u64 = 1 << 20;
 /// How long responses under way may take once the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Where drained bytes go.
@@ -44,32 +43,6 @@ const WAKER: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
 /// The tokens of refused newcomers end here. A slot's token never comes near: its lower half is below the number of slots.
 const LAST_REFUSAL: usize = usize::MAX - 2;
-
-/// How a stop is asked for, from any thread.
-#[derive(Debug)]
-pub struct Stop {
-    /// 0: not asked for; 1: responses under way may finish; 2: at once.
-    wanted: AtomicU8,
-    waker: Waker,
-}
-
-impl Stop {
-    /// Asks the loop to stop: responses under way may finish within a bounded time.
-    pub fn stop(&self) {
-        self.ask(1);
-    }
-
-    /// Asks the loop to stop at once, whatever is under way.
-    pub fn abort(&self) {
-        self.ask(2);
-    }
-
-    fn ask(&self, wanted: u8) {
-        self.wanted.fetch_max(wanted, Ordering::Release);
-        // The loop's end of it outlives every caller that matters; a loop that has ended needs no waking.
-        let _ = self.waker.wake();
-    }
-}
 
 #[derive(Debug, Default)]
 struct Socket {
@@ -87,7 +60,7 @@ struct Socket {
 pub struct EventLoop {
     poll: Poll,
     events: Events,
-    listener: Option<OwnedFd>,
+    listener: Listener,
     stop: Arc<Stop>,
     table: Table<OwnedFd>,
     sockets: Box<[Socket]>,
@@ -97,6 +70,9 @@ pub struct EventLoop {
     /// Given up to tell a newcomer that there is no descriptor for it.
     reserve: Option<OwnedFd>,
     root: Root,
+    /// Where directories are listed, if they are.
+    desk: Option<Desk>,
+    shows_hidden: bool,
     scratch: Box<[u8]>,
     date: DateCache,
     started: Instant,
@@ -113,33 +89,46 @@ impl EventLoop {
         self.table.tracer().set_reader(thread);
     }
 
+    /// Gives back what is kept in memory, all but one descriptor, which the kernel takes long to close.
+    pub fn give_up_memory(&mut self) -> Option<OwnedFd> {
+        self.root.give_up_memory()
+    }
+
     /// Takes every byte and descriptor that the loop will need besides the connections' own descriptors.
     ///
     /// # Errors
     /// The system refused an event queue or a descriptor.
     pub fn new(
-        limits: Limits,
-        listener: OwnedFd,
-        root: Root,
+        config: &Config,
+        listener: Listener,
+        mut root: Root,
         counters: Arc<Counters>,
         tracer: Tracer,
     ) -> io::Result<(Self, Arc<Stop>)> {
         let poll = Poll::new()?;
-        let stop = Arc::new(Stop { wanted: AtomicU8::new(0), waker: Waker::new(poll.registry(), WAKER)? });
-        poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
-        let slots = limits.max_connections;
+        let stop = Arc::new(Stop::new(Waker::new(poll.registry(), WAKER)?));
+        if let Some(socket) = listener.descriptor() {
+            poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), LISTENER, Interest::READABLE)?;
+        }
+        let slots = config.limits.max_connections;
+        let mut table = Table::new(config.limits, config.site.clone(), counters, tracer);
+        root.keep_in_memory(config.cache_size, table.max_in_memory());
+        // The standard library's keys for hashing are random numbers of the system.
+        table.set_seed(std::hash::RandomState::new().build_hasher().finish());
         let event_loop = Self {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
-            listener: Some(listener),
+            listener,
             stop: Arc::clone(&stop),
-            table: Table::new(limits, counters, tracer),
+            table,
             sockets: std::iter::repeat_with(Socket::default).take(slots).collect(),
             ready: VecDeque::with_capacity(slots),
             refusals: Refusals::new(),
             reserve: Some(accepting::reserve()?),
             root,
-            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            desk: config.site.listing.then(|| Desk::new(slots)),
+            shows_hidden: config.site.hidden,
+            scratch: vec![0; scratch_bytes(&config.site)].into_boxed_slice(),
             date: DateCache::new(0),
             started: Instant::now(),
             now: Now::default(),
@@ -153,12 +142,14 @@ impl EventLoop {
 
     /// The heap memory of the loop's own tables, in bytes: all but the slots, buffers, pools and the log ring.
     #[must_use]
-    pub fn table_bytes(limits: &Limits) -> usize {
+    pub fn table_bytes(config: &Config) -> usize {
+        let limits = &config.limits;
         // An event of the kernel's queue takes 12 bytes; mio keeps them in one block.
         limits.max_connections * (size_of::<Socket>() + size_of::<u32>())
             + EVENTS_PER_TURN * 12
-            + SCRATCH_BYTES
+            + scratch_bytes(&config.site)
             + Root::heap_bytes()
+            + if config.site.listing { Desk::HEAP_BYTES } else { 0 }
     }
 
     /// Serves until it is told to stop. The thread that calls it is the one whose heap calls are counted from here on.
@@ -189,6 +180,10 @@ impl EventLoop {
 
     fn turn(&mut self) -> bool {
         self.tell_time();
+        // First, so that every answer of this turn knows.
+        if self.stop.drain_wanted() {
+            self.table.begin_drain();
+        }
         self.note_events();
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { break };
@@ -196,6 +191,7 @@ impl EventLoop {
             self.ready.push_back(slot);
         }
         self.accept();
+        self.root.refresh();
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { break };
             self.sockets[slot as usize].queued = false;
@@ -215,7 +211,8 @@ impl EventLoop {
     fn tell_time(&mut self) {
         let nanoseconds = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.now = Now { time: Time(nanoseconds), wall_seconds: i64::try_from(wall.as_secs()).unwrap_or(i64::MAX) };
+        let wall_nanoseconds = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        self.now = Now { time: Time(nanoseconds), wall_nanoseconds };
         self.table.set_now(self.now);
     }
 
@@ -252,6 +249,10 @@ impl EventLoop {
                         event.is_readable() || event.is_read_closed() || event.is_error() || event.is_priority();
                     socket.reads_to_the_end |= event.is_read_closed() || event.is_error() || event.is_priority();
                     enqueue(&mut self.ready, socket, slot);
+                    // Where nothing is received, nobody else would notice that the peer is gone.
+                    if event.is_error() && !self.table.wants_input(slot) {
+                        self.table.receive(slot, Input::Lost);
+                    }
                 }
             }
         }
@@ -296,76 +297,6 @@ impl EventLoop {
         }
     }
 
-    /// The second half of a turn, for one connection: does what it asks for, within the budget.
-    fn answer(&mut self, slot: u32) {
-        let mut file_bytes = 0;
-        for _ in 0..STEPS_PER_TURN {
-            let Some(descriptor) = &self.sockets[slot as usize].descriptor else { return };
-            let outcome = match self.table.next_action(slot) {
-                Action::Wait => return self.settle(slot),
-                Action::Open(name) => {
-                    let outcome = self.root.open_file(name);
-                    self.table.opened(slot, outcome);
-                    continue;
-                }
-                Action::ReadFile { file, offset, into } => {
-                    // A file that cannot be read has no more content, as far as the peer is concerned.
-                    let count = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *into, offset)).unwrap_or(0);
-                    self.table.file_read(slot, count);
-                    continue;
-                }
-                Action::ShutDownSending => {
-                    // Fails only where the peer is gone, which the next receive shows.
-                    let _ = rustix::net::shutdown(descriptor, Shutdown::Write);
-                    continue;
-                }
-                Action::Close => {
-                    // Shut down first: should a forked child hold a copy of the descriptor, the peer still sees the end.
-                    let _ = rustix::net::shutdown(descriptor, Shutdown::Both);
-                    let queued = self.sockets[slot as usize].queued;
-                    self.sockets[slot as usize] = Socket { queued, ..Socket::default() };
-                    return self.table.closed(slot);
-                }
-                Action::Send(bytes) => rustix::net::send(descriptor, bytes, SendFlags::NOSIGNAL).map(Progress::Sent),
-                Action::SendFile { file, offset, length } => {
-                    let mut offset = offset;
-                    let count = usize::try_from(length.min(FILE_BYTES_PER_TURN)).unwrap_or(usize::MAX);
-                    match rustix::fs::sendfile(descriptor, file, Some(&mut offset), count) {
-                        Ok(count) => Ok(Progress::FileSent(count as u64)),
-                        Err(errno @ (Errno::AGAIN | Errno::INTR)) => Err(errno),
-                        Err(errno) if is_sockets_fault(errno) => Err(errno),
-                        // A file that cannot be read has no more content, as far as the peer is concerned.
-                        Err(_) => Ok(Progress::FileSent(0)),
-                    }
-                }
-            };
-            match outcome {
-                Ok(progress) => {
-                    self.tell_elapsed_time();
-                    match progress {
-                        Progress::Sent(count) => self.table.sent(slot, count),
-                        Progress::FileSent(count) => {
-                            self.table.file_sent(slot, count);
-                            file_bytes += count;
-                            if file_bytes >= FILE_BYTES_PER_TURN {
-                                break;
-                            }
-                        }
-                    }
-                }
-                Err(Errno::AGAIN) => {
-                    self.table.send_blocked(slot);
-                    return self.settle(slot);
-                }
-                Err(Errno::INTR) => {}
-                Err(_) => self.table.receive(slot, Input::Lost),
-            }
-        }
-        // The budget is spent: the others first.
-        enqueue(&mut self.ready, &mut self.sockets[slot as usize], slot);
-        self.settle(slot);
-    }
-
     /// The connection can do nothing more in this turn: makes sure that it is heard of again.
     fn settle(&mut self, slot: u32) {
         let token = Token(usize::try_from(self.table.token(slot)).unwrap_or(usize::MAX));
@@ -387,19 +318,21 @@ impl EventLoop {
 
     /// Whether to go on; begins and ends the stop.
     fn go_on(&mut self) -> bool {
-        let wanted = self.stop.wanted.load(Ordering::Acquire);
+        let wanted = self.stop.wanted();
         if wanted == 0 {
             return true;
         }
         if self.stop_due.is_none() {
-            if let Some(listener) = self.listener.take() {
-                close_listener(&listener);
+            if let Some(socket) = self.listener.descriptor() {
+                // Closing does not end the watch where another process has the socket too. Fails only where there is none.
+                let _ = self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
             }
+            self.listener.close();
             self.acceptable = false;
             self.accept_again_at = None;
             let grace = u64::try_from(STOP_GRACE.as_nanos()).unwrap_or(u64::MAX);
             self.stop_due = Some(self.now.time.after(grace));
-            self.table.begin_drain();
+            self.table.begin_stop();
             self.answer_all();
         }
         if wanted > 1 || self.stop_due.is_some_and(|due| due <= self.now.time) {
@@ -434,24 +367,9 @@ impl EventLoop {
     }
 }
 
-/// Whether sendfile failed because of the socket; otherwise it was the file.
-fn is_sockets_fault(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::PIPE
-            | Errno::CONNRESET
-            | Errno::CONNABORTED
-            | Errno::NOTCONN
-            | Errno::TIMEDOUT
-            | Errno::NETDOWN
-            | Errno::NETUNREACH
-            | Errno::HOSTUNREACH
-    )
-}
-
-enum Progress {
-    Sent(usize),
-    FileSent(u64),
+/// Drained bytes go there, and the answer to a refused newcomer is made there.
+fn scratch_bytes(site: &Site) -> usize {
+    SCRATCH_BYTES.max(MAX_ANSWER + site.head_bytes())
 }
 
 fn enqueue(ready: &mut VecDeque<u32>, socket: &mut Socket, slot: u32) {
@@ -459,10 +377,4 @@ fn enqueue(ready: &mut VecDeque<u32>, socket: &mut Socket, slot: u32) {
         socket.queued = true;
         ready.push_back(slot);
     }
-}
-
-/// Ends listening for good: should a forked child hold a copy of the socket, its port is free all the same.
-pub(crate) fn close_listener(listener: &OwnedFd) {
-    // Fails only where it is not listening, which is what is wanted.
-    let _ = rustix::net::shutdown(listener, Shutdown::Both);
 }

@@ -1,9 +1,16 @@
 //! Sockets: listening, the event loop, and what happens to newcomers that cannot be served. No HTTP rule is here.
 
+mod address;
 mod event_loop;
+mod inherited;
 mod listener;
 mod refusal;
+mod rights;
+mod stop;
+mod unix;
 
-pub(crate) use event_loop::close_listener;
-pub use event_loop::{EventLoop, Stop};
-pub use listener::listen;
+pub use address::Address;
+pub use event_loop::EventLoop;
+pub(crate) use inherited::{examine, take_over};
+pub use listener::{ListenError, Listener, listen};
+pub use stop::Stop;

@@ -2,6 +2,7 @@
 //!
 //! A fixed number of them is drained at a time; the oldest gives way.
 
+use crate::config::Site;
 use crate::connection::Time;
 use crate::http::date::DATE_LENGTH;
 use crate::http::response_head::{HeadWriter, MAX_FIXED_HEAD};
@@ -29,14 +30,27 @@ pub(super) struct Refusals {
     next: usize,
 }
 
-/// Sends the answer and shuts down the sending side. Returns the bytes that the kernel took.
-pub(super) fn answer(socket: &OwnedFd, reject: Reject, date: &[u8; DATE_LENGTH]) -> usize {
-    let mut memory = [0; MAX_FIXED_HEAD + 256];
+/// The most that an answer takes, besides the field lines that the operator added.
+pub(super) const MAX_ANSWER: usize = MAX_FIXED_HEAD + 256;
+
+/// Sends the answer, made in `memory`, and shuts down the sending side. Returns the bytes that the kernel took.
+pub(super) fn answer(
+    socket: &OwnedFd,
+    reject: Reject,
+    date: &[u8; DATE_LENGTH],
+    site: &Site,
+    memory: &mut [u8],
+) -> usize {
     let content = reject.content();
-    let mut head = HeadWriter::new(&mut memory, Status::ServiceUnavailable, date);
+    let mut head = HeadWriter::new(memory, Status::ServiceUnavailable, date);
     head.field("Retry-After", b"1");
     head.field("Content-Type", b"text/plain; charset=utf-8");
     head.number_field("Content-Length", content.len() as u64);
+    if site.cors.varies() {
+        head.field("Vary", b"Origin");
+    }
+    // Nothing was read, so that nobody's Origin is known.
+    site.put_fields(&mut head, site.cors.allowed(None));
     head.put(b"Connection: close\r\n\r\n");
     head.put(content.as_bytes());
     let length = head.length();

@@ -30,7 +30,7 @@ impl EventLoop {
             return;
         }
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &self.listener else { return };
+            let Some(listener) = self.listener.descriptor() else { return };
             match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((descriptor, peer)) => {
                     let peer = peer.and_then(|address| SocketAddr::try_from(address).ok());
@@ -57,7 +57,15 @@ impl EventLoop {
                 Admission::Slot(slot) => {
                     let socket = &mut self.sockets[slot as usize];
                     let queued = socket.queued;
-                    *socket = Socket { descriptor: Some(descriptor), readable: true, queued, ..Socket::default() };
+                    *socket = Socket {
+                        descriptor: Some(descriptor),
+                        readable: true,
+                        // Descriptors that a peer of a Unix socket passes along cut a read short of what is there (unix(7)), where they could
+                        // not be refused.
+                        reads_to_the_end: peer.is_none(),
+                        queued,
+                        ..Socket::default()
+                    };
                     enqueue(&mut self.ready, socket, slot);
                     return self.receive(slot);
                 }
@@ -68,8 +76,8 @@ impl EventLoop {
     }
 
     fn refuse(&mut self, descriptor: OwnedFd, peer: Option<SocketAddr>, reject: Reject) {
-        let date = *self.date.at(self.now.wall_seconds);
-        let sent = refusal::answer(&descriptor, reject, &date);
+        let date = *self.date.at(self.now.wall_seconds());
+        let sent = refusal::answer(&descriptor, reject, &date, self.table.site(), &mut self.scratch);
         self.table.refused(peer, reject, sent);
         let (count, goes_on) = refusal::drain(&descriptor, &mut self.scratch);
         self.table.drained_refused(count);
@@ -86,7 +94,7 @@ impl EventLoop {
     /// is out of descriptors even where nobody waits, so that is found out here.
     fn accept_by_reserve(&mut self) -> bool {
         self.reserve = None;
-        let Some(listener) = &self.listener else { return false };
+        let Some(listener) = self.listener.descriptor() else { return false };
         let accepted = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC);
         let goes_on = match accepted {
             Ok((descriptor, peer)) => {

@@ -1,0 +1,54 @@
+//! How a running loop is told from outside: to drain, to stop, or to stop at once.
+
+use mio::Waker;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// How a stop is asked for, or the drain that may come before it, from any thread.
+#[derive(Debug)]
+pub struct Stop {
+    /// 0: not asked for; 1: responses under way may finish; 2: at once.
+    wanted: AtomicU8,
+    drain_wanted: AtomicBool,
+    waker: Waker,
+}
+
+impl Stop {
+    pub(super) fn new(waker: Waker) -> Self {
+        Self { wanted: AtomicU8::new(0), drain_wanted: AtomicBool::new(false), waker }
+    }
+
+    /// Asks the loop to stop: responses under way may finish within a bounded time.
+    pub fn stop(&self) {
+        self.ask(1);
+    }
+
+    /// Asks the loop to stop at once, whatever is under way.
+    pub fn abort(&self) {
+        self.ask(2);
+    }
+
+    /// Asks the loop to drain: every connection ends with its next response, and newcomers are served all the same.
+    pub fn drain(&self) {
+        self.drain_wanted.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// 0: not asked for; 1: responses under way may finish; 2: at once.
+    pub(super) fn wanted(&self) -> u8 {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn drain_wanted(&self) -> bool {
+        self.drain_wanted.load(Ordering::Acquire)
+    }
+
+    fn ask(&self, wanted: u8) {
+        self.wanted.fetch_max(wanted, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // The loop's end of it outlives every caller that matters; a loop that has ended needs no waking.
+        let _ = self.waker.wake();
+    }
+}
