@@ -1,6 +1,8 @@
 //! The command line: the same for the program `httpserver` and for `python -m pooled_httpd`.
 
-use crate::config::{Kind, OPTIONS, OptionSpec, Options};
+mod passed;
+
+use crate::config::{Kind, OPTIONS, OptionSpec, Options, Value};
 use crate::server::{Latch, Outcome, Server, StartError};
 use crate::trace::{Level, Logger, Sink};
 use clap::{Arg, ArgAction, Command};
@@ -38,13 +40,26 @@ fn command() -> Command {
             Kind::Switch => "on|off",
             Kind::Text => "ADDRESS",
             Kind::Level => "LEVEL",
+            Kind::Choice(_) => "FORMAT",
+            Kind::FieldLines => "NAME: VALUE",
+            Kind::Origins => "ORIGINS",
+            Kind::UrlPath => "PATH",
+            Kind::FieldValue => "VALUE",
+            Kind::FileName => "FILE",
         };
         let default = if spec.name == "host" { "0.0.0.0" } else { spec.default };
-        Arg::new(spec.name)
+        let argument = Arg::new(spec.name)
             .long(spec.name.replace('_', "-"))
             .value_name(value)
-            .allow_hyphen_values(true)
-            .help(format!("{} [default: {default}]", spec.help))
+            .help(format!("{} [default: {default}]", spec.help));
+        match spec.kind {
+            // Without a value they are on; what looks like a value has been joined to the name by then.
+            Kind::Switch | Kind::Origins => {
+                argument.num_args(0..=1).require_equals(true).default_missing_value("on").allow_hyphen_values(true)
+            }
+            Kind::FieldLines => argument.action(ArgAction::Append).allow_hyphen_values(true),
+            _ => argument.allow_hyphen_values(true),
+        }
     };
     Command::new("httpserver")
         .version(env!("CARGO_PKG_VERSION"))
@@ -59,13 +74,39 @@ fn command() -> Command {
                 .action(ArgAction::Append),
         )
         .args(OPTIONS.iter().map(option))
-        .after_help("Ctrl+C or SIGTERM stops and prints the statistics; SIGUSR1 prints them and goes on.")
+        .after_help(
+            "Ctrl+C or SIGTERM stops and prints the statistics; SIGUSR1 prints them and goes on. SIGUSR2 drains: \
+             connections end with their next response, and health answers 503. SIGHUP opens the file of the \
+             access log anew, or stops where there is none.",
+        )
+}
+
+/// Joins `--name value` to `--name=value` where the value may be left out and what follows is one, not the document root.
+fn join_values(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let kind = joined
+            .last()
+            .and_then(|last| last.to_str())
+            .and_then(|last| last.strip_prefix("--"))
+            .and_then(|name| OPTIONS.iter().find(|spec| spec.name.replace('_', "-") == name).map(|spec| spec.kind));
+        let is_optional = matches!(kind, Some(Kind::Switch | Kind::Origins));
+        let is_value = is_optional && kind.zip(argument.to_str()).is_some_and(|(kind, text)| kind.takes(text));
+        match joined.last_mut().filter(|_| is_value) {
+            Some(last) => {
+                last.push("=");
+                last.push(argument);
+            }
+            None => joined.push(argument),
+        }
+    }
+    joined
 }
 
 /// The options that the arguments (the program's name first) ask for.
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let matches = command.try_get_matches_from_mut(join_values(arguments))?;
     let mut fail = |message: String| command.error(clap::error::ErrorKind::ValueValidation, message);
     let operands: Vec<&String> = matches.get_many("operands").unwrap_or_default().collect();
     let (port, docroot) = match operands[..] {
@@ -75,14 +116,22 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, clap:
     };
     let mut options = Options::new(docroot, "0.0.0.0");
     for spec in OPTIONS {
-        let given = matches.get_one::<String>(spec.name);
+        let all = || matches.get_many::<String>(spec.name).unwrap_or_default();
+        let given = all().next_back();
         let operand = if spec.name == "port" { port } else { None };
         if given.is_some() && operand.is_some() {
             return Err(fail("port: it is given twice, by --port and before the directory".into()));
         }
-        if let Some(text) = given.or(operand) {
-            options.set(spec.name, spec.kind.read(text)).map_err(|error| fail(error.to_string()))?;
-        }
+        let value = match (spec.kind, given.or(operand)) {
+            (_, None) => continue,
+            (Kind::FieldLines, Some(text)) if text != "none" => Value::List(all().cloned().collect()),
+            (kind, Some(text)) => kind.read(text),
+        };
+        // A value that an option would have taken behind an equals sign may have been taken for the port.
+        let is_misplaced = operand.is_some_and(|text| text.parse::<u64>().is_err());
+        let hint =
+            if is_misplaced { "; a value of --listing, --cors and the like goes behind an equals sign" } else { "" };
+        options.set(spec.name, value).map_err(|error| fail(format!("{error}{hint}")))?;
     }
     options.config().map_err(|error| fail(error.to_string()))?;
     Ok(options)
@@ -90,7 +139,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, clap:
 
 /// Runs the command line and returns its exit status. `arguments` begin with the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let options = match parse(arguments) {
+    let mut options = match parse(arguments) {
         Ok(options) => options,
         Err(error) => {
             // Nothing better can be done where the terminal is gone.
@@ -98,7 +147,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { EXIT_USAGE } else { EXIT_OK };
         }
     };
-    match serve(options) {
+    let served = passed::take(&mut options).map_err(StartError::Option).and_then(|told| serve(options, told));
+    match served {
         Ok(Outcome::Stopped) => EXIT_OK,
         Ok(Outcome::Failed(message)) => {
             eprintln!("httpserver: {message}");
@@ -111,27 +161,52 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn serve(options: Options) -> Result<Outcome, StartError> {
+/// `told` is what the operator should know before anything else.
+fn serve(options: Options, told: Option<String>) -> Result<Outcome, StartError> {
     let system = |errno: nix::errno::Errno| StartError::System(errno.into());
     let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2] {
         signals.add(signal);
+    }
+    let config = options.config()?;
+    let logs_to_file = config.access_log.is_some() && config.access_log_file.is_some();
+    if logs_to_file || !ignores_hangup() {
+        signals.add(Signal::SIGHUP);
     }
     // Blocked before any thread starts, so that they are read here and nowhere else.
     let mask = SigSet::thread_get_mask().map_err(system)?;
     signals.thread_block().map_err(system)?;
-    let served = serve_with_signals(options, &signals);
+    let served = serve_with_signals(options, told, &signals, logs_to_file);
     let _ = mask.thread_set_mask();
     served
 }
 
-fn serve_with_signals(options: Options, signals: &SigSet) -> Result<Outcome, StartError> {
+/// Whether whoever started the program wants it to outlive its terminal, as nohup does. A signal that is blocked is read
+/// though it is ignored, so this must be known.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & (1 << (Signal::SIGHUP as u32 - 1)) != 0
+}
+
+fn serve_with_signals(
+    options: Options,
+    told: Option<String>,
+    signals: &SigSet,
+    logs_to_file: bool,
+) -> Result<Outcome, StartError> {
     let system = |errno: nix::errno::Errno| StartError::System(errno.into());
     let signal_reader =
         SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(system)?;
     raise_descriptor_limit();
+    let level = options.config()?.log_level;
     let server = Server::create(options)?;
-    server.start(Box::new(StandardOutput::default()))?;
+    let mut output = StandardOutput::default();
+    if let Some(told) = told.filter(|_| level >= Level::Warn) {
+        output.line(Level::Warn, Logger::Server, format_args!("{told}"));
+    }
+    server.start(Box::new(output))?;
     let mut asked = false;
     while server.wait(Some(Duration::ZERO)).is_none() {
         let mut ready = [PollFd::new(&signal_reader, PollFlags::IN)];
@@ -140,8 +215,13 @@ fn serve_with_signals(options: Options, signals: &SigSet) -> Result<Outcome, Sta
             continue;
         }
         while let Ok(Some(signal)) = signal_reader.read_signal() {
-            if i32::try_from(signal.ssi_signo) == Ok(Signal::SIGUSR1 as i32) {
+            let is = |known: Signal| i32::try_from(signal.ssi_signo) == Ok(known as i32);
+            if is(Signal::SIGUSR1) {
                 print_soon(format!("{}\n", server.snapshot()));
+            } else if is(Signal::SIGUSR2) {
+                server.drain();
+            } else if is(Signal::SIGHUP) && logs_to_file {
+                server.reopen_access_log();
             } else if asked {
                 server.request_abort();
             } else {
@@ -209,6 +289,15 @@ impl Sink for StandardOutput {
         }
     }
 
+    fn access(&mut self, line: fmt::Arguments<'_>) {
+        // Without a mark: the formats are those that other programs read.
+        let written = writeln!(self.gathered, "{line}");
+        debug_assert!(written.is_ok());
+        if self.gathered.len() > WRITE_BYTES {
+            self.flush();
+        }
+    }
+
     fn flush(&mut self) {
         print(&self.gathered);
         self.gathered.clear();
@@ -218,6 +307,7 @@ impl Sink for StandardOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Cors;
 
     fn parsed(arguments: &str) -> Result<crate::config::Config, String> {
         let words = std::iter::once("httpserver").chain(arguments.split_whitespace()).map(OsString::from);
@@ -235,6 +325,30 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_needs_no_value_and_takes_one_either_way() {
+        for (arguments, listing, keep_alive) in [
+            ("--listing .", true, true),
+            ("--listing on .", true, true),
+            ("--listing=off .", false, true),
+            ("--keep-alive off --listing 80 .", true, false),
+            (". --listing", true, true),
+        ] {
+            let config = parsed(arguments).expect("it is right");
+            assert_eq!((config.site.listing, config.limits.keep_alive), (listing, keep_alive), "{arguments}");
+            assert_eq!(config.docroot, ".");
+        }
+        assert_eq!(parsed("--cors .").expect("it is right").site.cors, Cors::Any);
+        assert_eq!(parsed("--cors * .").expect("it is right").site.cors, Cors::Any);
+        assert!(parsed("--cors http://a .").expect("it is right").site.cors.varies());
+    }
+
+    #[test]
+    fn headers_add_up() {
+        let config = parsed("--header A:1 --header=B:2 .").expect("it is right");
+        assert_eq!(&*config.site.fields, b"A: 1\r\nB: 2\r\n");
+    }
+
+    #[test]
     fn a_wrong_command_line_is_told() {
         for (arguments, message) in [
             ("", "required arguments were not provided"),
@@ -243,7 +357,14 @@ mod tests {
             ("--port 1 2 ./www", "port: it is given twice"),
             ("--pool-size -5 ./www", "pool_size: -5 is not allowed; it takes a whole number from 256 to 16777216"),
             ("--pool-siz 5 ./www", "a similar argument exists: '--pool-size'"),
-            ("--keep-alive maybe .", "keep_alive: \"maybe\" is not allowed; it takes on or off"),
+            ("--keep-alive=maybe .", "keep_alive: \"maybe\" is not allowed; it takes on or off"),
+            ("--header Date:x .", "header: [\"Date:x\"] is not allowed; the server writes Date itself"),
+            ("--cors=a .", "cors: \"a\" is not allowed; it takes off, * for any origin, or a list of origins"),
+            ("--status-path x .", "status_path: \"x\" is not allowed; it takes none or a path such as /status"),
+            ("--status-path /x --buffer-size 9000 .", "status_path: the statistics need a buffer_size of 16384"),
+            ("--host unix:x 80 .", "port: a Unix socket has none; leave it out"),
+            ("--listen-fd 3 80 .", "listen_fd: what is handed over has its address already"),
+            ("--access-log apache .", "access_log: \"apache\" is not allowed; it takes off, common, combined, json"),
             (
                 "--buffer-size 2048 --max-request-line 4000 .",
                 "max_request_line: 4000 is not allowed; with buffer_size 2048",

@@ -1,10 +1,11 @@
 //! Promise P2: the memory as a sum that is known at start.
 
-use crate::config::Limits;
+use crate::config::Config;
 use crate::connection::{Pool, Table};
+use crate::file::Root;
 use crate::net::EventLoop;
 use crate::stats::Grouped;
-use crate::trace::{RING_RECORDS, Record};
+use crate::trace::ring_bytes;
 use rustix::fd::OwnedFd;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -26,14 +27,15 @@ pub struct MemoryPlan {
     pub tables: usize,
     /// The hot-file cache.
     pub cache: usize,
-    /// The log ring.
+    /// The log ring, and that of the access log where it is on.
     pub log_ring: usize,
 }
 
 impl MemoryPlan {
-    /// The sum that these limits lead to.
+    /// The sum that these options lead to.
     #[must_use]
-    pub fn of(limits: &Limits) -> Self {
+    pub fn of(config: &Config) -> Self {
+        let limits = &config.limits;
         let (receive_buffer, send_buffer) = Table::<OwnedFd>::buffer_bytes(limits);
         Self {
             connections: limits.max_connections,
@@ -41,9 +43,9 @@ impl MemoryPlan {
             send_buffer,
             pool: Pool::new(limits.pool_size).heap_bytes(),
             slot: Table::<OwnedFd>::slot_bytes(),
-            tables: EventLoop::table_bytes(limits),
-            cache: 0,
-            log_ring: RING_RECORDS * size_of::<Record>(),
+            tables: EventLoop::table_bytes(config),
+            cache: Root::cache_bytes(config.cache_size),
+            log_ring: ring_bytes(config.access_log.is_some()),
         }
     }
 
@@ -100,22 +102,25 @@ mod tests {
     use crate::config::{Options, Value};
     use crate::file::Root;
     use crate::net::listen;
-    use crate::trace::{Level, trace};
+    use crate::trace::{Level, trace_with_access};
     use std::sync::Arc;
 
     #[test]
     fn the_sum_is_what_is_taken() {
-        for (connections, pool_size) in [(1_i128, 256_i128), (128, 4096), (1000, 10_000)] {
+        for (connections, pool_size, access_log) in
+            [(1_i128, 256_i128, "off"), (128, 4096, "json"), (1000, 10_000, "off")]
+        {
             let mut options = Options::new(".", "127.0.0.1");
             options.set("max_connections", Value::Integer(connections)).expect("it is in range");
             options.set("pool_size", Value::Integer(pool_size)).expect("it is in range");
-            let limits = options.config().expect("they agree").limits;
-            let plan = MemoryPlan::of(&limits).total();
+            options.set("access_log", Value::Text(access_log.into())).expect("it is a format");
+            let config = options.config().expect("they agree");
+            let plan = MemoryPlan::of(&config).total();
             let (listener, _) = listen("127.0.0.1", 0).expect("loopback can be bound");
             let before = thread_heap_use();
             let root = Root::open(".").expect("it is a directory");
-            let (tracer, drain, control) = trace(Level::Off);
-            let built = EventLoop::new(limits, listener, root, Arc::default(), tracer).expect("the system gives it");
+            let (tracer, drain, control) = trace_with_access(Level::Off, config.access_log);
+            let built = EventLoop::new(&config, listener, root, Arc::default(), tracer).expect("the system gives it");
             let taken = usize::try_from(thread_heap_use().since(before).net_bytes).expect("memory was taken");
             assert!(taken <= plan + 4096, "{taken} bytes were taken, {plan} were planned");
             assert!(taken + taken / 50 >= plan, "{plan} bytes were planned, only {taken} taken");

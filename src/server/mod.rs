@@ -3,24 +3,33 @@
 //! The loop runs on a thread of its own, so that its heap calls can be counted and nothing else can stall it; another thread reads
 //! the log ring.
 
+mod access;
+mod error;
+mod latch;
+mod listening;
 mod memory;
+mod slow_close;
 
+pub use error::StartError;
+pub(crate) use latch::Latch;
 pub use memory::MemoryPlan;
 
-use crate::config::{Config, OptionError, Options, Value};
+use crate::config::{Config, Options, Value};
 use crate::file::Root;
-use crate::net::{EventLoop, Stop, close_listener, listen};
+use crate::net::{Address, EventLoop, Listener, Stop};
 use crate::stats::{Counters, Grouped, Snapshot};
-use crate::trace::{Level, Logger, Sink, trace};
+use crate::trace::{Level, Logger, Sink, trace_with_access};
+use access::NamedFile;
+use latch::lock;
 use nix::sys::signal::SigSet;
-use rustix::fd::OwnedFd;
+use rustix::fd::RawFd;
 use std::cell::Cell;
-use std::fmt::{self, Display, Formatter};
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,43 +57,6 @@ impl Drop for Unwaiting {
     }
 }
 
-/// Why a server cannot be created or run.
-#[derive(Debug)]
-pub enum StartError {
-    /// An option is not known or has no fitting value.
-    Option(OptionError),
-    /// The document root cannot be served.
-    Root(String, io::Error),
-    /// The address cannot be bound.
-    Bind(String, u16, io::Error),
-    /// The server's life does not allow it.
-    State(&'static str),
-    /// The system refused something else that the server needs.
-    System(io::Error),
-}
-
-impl Display for StartError {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option(error) => error.fmt(out),
-            Self::Root(path, error) => {
-                write!(out, "docroot: {path:?} cannot be served: {error}; it takes a readable directory")
-            }
-            Self::Bind(host, port, error) => write!(out, "cannot listen on {host} port {port}: {error}"),
-            Self::State(message) => out.write_str(message),
-            Self::System(error) => write!(out, "the system refused what the server needs: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<OptionError> for StartError {
-    fn from(error: OptionError) -> Self {
-        Self::Option(error)
-    }
-}
-
 /// How the loop ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -94,59 +66,27 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// A value that is set once and can be waited for.
-#[derive(Debug)]
-pub(crate) struct Latch<T> {
-    value: Mutex<Option<T>>,
-    set: Condvar,
-}
-
-impl<T: Clone> Latch<T> {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { value: Mutex::new(None), set: Condvar::new() })
-    }
-
-    pub(crate) fn set(&self, value: T) {
-        *lock(&self.value) = Some(value);
-        self.set.notify_all();
-    }
-
-    /// Waits for the value, for `limit` at most where one is given.
-    pub(crate) fn wait(&self, limit: Option<Duration>) -> Option<T> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
-        let mut value = lock(&self.value);
-        while value.is_none() {
-            value = match deadline {
-                None => self.set.wait(value).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.checked_duration_since(Instant::now())?;
-                    self.set.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        value.clone()
-    }
-}
-
-/// A lock whose holder never leaves a half-made value behind, so that a panic elsewhere does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[derive(Debug)]
 struct Running {
     stop: Arc<Stop>,
     loop_thread: thread::JoinHandle<()>,
+    /// Set when all that is left to the loop's thread is to close this descriptor.
+    loop_ended: Arc<Latch<Option<RawFd>>>,
     log_thread: thread::JoinHandle<()>,
     log_ended: Arc<Latch<()>>,
 }
 
+/// What a server has from its creation on.
+#[derive(Debug)]
+struct Prepared {
+    root: Root,
+    access_file: Option<NamedFile>,
+    listener: Listener,
+}
+
 #[derive(Debug)]
 enum Life {
-    Created {
-        listener: OwnedFd,
-        root: Root,
-    },
+    Created(Box<Prepared>),
     /// Being started, outside the lock: what is told meanwhile may call back into this server.
     Starting {
         stop_wanted: bool,
@@ -159,40 +99,50 @@ enum Life {
 #[derive(Debug)]
 pub struct Server {
     options: Mutex<Options>,
-    address: SocketAddr,
+    address: Address,
+    /// A drain was asked for, perhaps before there was a loop to ask.
+    drain_wanted: AtomicBool,
     counters: Arc<Counters>,
     life: Mutex<Life>,
     /// How the loop ended, and when.
     outcome: Arc<Latch<(Outcome, Instant)>>,
     joined: Arc<Latch<()>>,
     started: Mutex<Option<Instant>>,
+    /// Set until the log's thread has opened the file of the access log anew.
+    reopen_access_log: Arc<AtomicBool>,
 }
 
 impl Server {
-    /// Validates the options, opens the document root and binds the address. Nothing is served yet.
+    /// Validates the options, opens the document root, binds the address and opens the access log. Nothing is served yet.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn create(options: Options) -> Result<Self, StartError> {
         let config = options.config()?;
+        listening::examine(&config)?;
         let root = Root::open(&config.docroot).map_err(|error| StartError::Root(config.docroot.clone(), error))?;
-        let (listener, address) = listen(&config.host, config.port)
-            .map_err(|error| StartError::Bind(config.host.clone(), config.port, error))?;
+        let bound = listening::bind(&config)?;
+        let reopen_access_log = Arc::default();
+        let access_file = access::open_file(&config, None, &reopen_access_log)?;
+        // Last: what was handed over is taken only where nothing else is wrong.
+        let (listener, address) = bound.map_or_else(|| listening::take_over(&config), Ok)?;
         Ok(Self {
             options: Mutex::new(options),
             address,
+            drain_wanted: AtomicBool::new(false),
             counters: Arc::default(),
-            life: Mutex::new(Life::Created { listener, root }),
+            life: Mutex::new(Life::Created(Box::new(Prepared { root, access_file, listener }))),
             outcome: Latch::new(),
             joined: Latch::new(),
             started: Mutex::new(None),
+            reopen_access_log,
         })
     }
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Changes an option that is not yet in use.
@@ -202,7 +152,7 @@ impl Server {
     pub fn set_option(&self, name: &str, value: Value) -> Result<(), StartError> {
         // Held until the option is written: a start that comes meanwhile sees it.
         let life = lock(&self.life);
-        if !matches!(*life, Life::Created { .. }) {
+        if !matches!(*life, Life::Created(_)) {
             return Err(StartError::State("options can be set only before the server runs"));
         }
         let mut options = lock(&self.options);
@@ -218,17 +168,17 @@ impl Server {
     /// # Errors
     /// The server has been started before, or the system refused what it needs.
     pub fn start(&self, sink: Box<dyn Sink>) -> Result<(), StartError> {
-        let (listener, root) = {
+        let prepared = {
             let mut life = lock(&self.life);
             match std::mem::replace(&mut *life, Life::Starting { stop_wanted: false }) {
-                Life::Created { listener, root } => (listener, root),
+                Life::Created(prepared) => prepared,
                 other => {
                     *life = other;
                     return Err(StartError::State("the server has been started already; create another one"));
                 }
             }
         };
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.start_threads(listener, root, sink)));
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.start_threads(*prepared, sink)));
         let started = attempt.unwrap_or_else(|panic| {
             let message = format!("starting panicked: {}", panic_text(panic.as_ref()));
             Err(StartError::System(io::Error::other(message)))
@@ -239,6 +189,9 @@ impl Server {
             Ok(running) => {
                 if stop_wanted {
                     running.stop.stop();
+                }
+                if self.drain_wanted.load(Ordering::Acquire) {
+                    running.stop.drain();
                 }
                 *life = Life::Running(running);
                 Ok(())
@@ -252,11 +205,16 @@ impl Server {
         }
     }
 
-    fn start_threads(&self, listener: OwnedFd, root: Root, mut sink: Box<dyn Sink>) -> Result<Running, StartError> {
+    fn start_threads(&self, prepared: Prepared, mut sink: Box<dyn Sink>) -> Result<Running, StartError> {
+        let Prepared { root, access_file, listener } = prepared;
         let config = lock(&self.options).config()?;
-        MemoryPlan::of(&config.limits).probe().map_err(StartError::System)?;
+        MemoryPlan::of(&config).probe().map_err(StartError::System)?;
+        let access_file = access::open_file(&config, access_file, &self.reopen_access_log)?;
         let level = sink.level().unwrap_or(config.log_level);
-        let (tracer, drain, _) = trace(level);
+        let (tracer, mut drain, _) = trace_with_access(level, config.access_log);
+        if let Some(access_file) = access_file {
+            drain.write_access_to(access_file.into_file());
+        }
         let mut tell = |text: fmt::Arguments<'_>| {
             if level >= Level::Info {
                 sink.line(Level::Info, Logger::Server, text);
@@ -265,8 +223,11 @@ impl Server {
         // What is told here may call back, and must not wait for what only this thread can bring about.
         let told = Unwaiting::begin();
         tell(format_args!("Initializing memory pools..."));
-        let (mut event_loop, stop) = EventLoop::new(config.limits, listener, root, Arc::clone(&self.counters), tracer)
-            .map_err(StartError::System)?;
+        let (mut event_loop, stop) =
+            EventLoop::new(&config, listener, root, Arc::clone(&self.counters), tracer).map_err(StartError::System)?;
+        if self.drain_wanted.load(Ordering::Acquire) {
+            stop.drain();
+        }
         self.tell_start(&config, &mut tell);
         sink.flush();
         drop(told);
@@ -284,11 +245,14 @@ impl Server {
         let (counters, outcome) = (Arc::clone(&self.counters), Arc::clone(&self.outcome));
         let ready = Latch::new();
         let readied = Arc::clone(&ready);
+        let loop_ended = Latch::new();
+        let closing = Arc::clone(&loop_ended);
         let spawned = spawn("pooled-loop", move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 readied.set(());
                 event_loop.run()
             }));
+            let slow_descriptor = event_loop.give_up_memory();
             // Descriptors, memory and the log's writing side go before anybody hears of the end.
             drop(event_loop);
             counters.end_turn();
@@ -298,6 +262,7 @@ impl Server {
                 Err(panic) => Outcome::Failed(format!("the loop panicked: {}", panic_text(panic.as_ref()))),
             };
             outcome.set((how, Instant::now()));
+            slow_close::close(slow_descriptor, &closing);
         });
         let loop_thread = match spawned {
             Ok(thread) => thread,
@@ -309,12 +274,12 @@ impl Server {
         };
         ready.wait(None);
         *lock(&self.started) = Some(Instant::now());
-        Ok(Running { stop, loop_thread, log_thread, log_ended })
+        Ok(Running { stop, loop_thread, loop_ended, log_thread, log_ended })
     }
 
     /// The lines before "Server ready".
     fn tell_start(&self, config: &Config, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
-        let plan = MemoryPlan::of(&config.limits);
+        let plan = MemoryPlan::of(config);
         let pools = config.limits.max_connections * config.limits.pool_size;
         tell(format_args!(
             "Created {} connection pools ({} bytes each)",
@@ -328,6 +293,17 @@ impl Server {
         tell(format_args!("Listening on {}", self.address));
         let absolute = Path::new(&config.docroot).canonicalize().unwrap_or_else(|_| config.docroot.clone().into());
         tell(format_args!("Document root: {}", absolute.display()));
+    }
+
+    /// Asks the server to drain and returns at once, for a balancer that is to send its requests elsewhere: its health is 503, and
+    /// every connection ends with its next response; idle ones stay and newcomers are served until the stop. Safe from any thread,
+    /// idempotent, and remembered where the server does not run yet.
+    pub fn drain(&self) {
+        self.drain_wanted.store(true, Ordering::Release);
+        // Whoever is starting the server looks for the wish once more under this lock.
+        if let Life::Running(running) = &*lock(&self.life) {
+            running.stop.drain();
+        }
     }
 
     /// Asks the server to stop and returns at once. Safe from any thread.
@@ -349,8 +325,8 @@ impl Server {
         let mut life = lock(&self.life);
         match &*life {
             Life::Running(running) => return Some(Arc::clone(&running.stop)),
-            Life::Created { listener, .. } => {
-                close_listener(listener);
+            Life::Created(_) => {
+                // Dropped with its listener, which ends listening.
                 *life = Life::Stopped;
                 self.outcome.set((Outcome::Stopped, Instant::now()));
                 self.joined.set(());
@@ -386,13 +362,13 @@ impl Server {
                 Life::Running(running) => break Some(running),
                 // The loop failed before its start was over.
                 starting @ Life::Starting { .. } => *life = starting,
-                Life::Created { .. } | Life::Stopped => break None,
+                Life::Created(_) | Life::Stopped => break None,
             }
             drop(life);
             thread::sleep(Duration::from_millis(1));
         };
         if let Some(running) = taken {
-            let _ = running.loop_thread.join();
+            slow_close::join(running.loop_thread, &running.loop_ended);
             if running.log_ended.wait(Some(LOG_GRACE)).is_some() {
                 let _ = running.log_thread.join();
             }
@@ -404,7 +380,7 @@ impl Server {
     /// Whether it has neither been started nor stopped.
     #[must_use]
     pub fn is_created(&self) -> bool {
-        matches!(*lock(&self.life), Life::Created { .. })
+        matches!(*lock(&self.life), Life::Created(_))
     }
 
     /// Whether connections are being accepted or served.
