@@ -14,6 +14,7 @@ from pooled_httpd._native import (
     options,
     server_create,
     server_destroy,
+    server_drain,
     server_get_stats,
     server_print_stats,
     server_run,
@@ -23,6 +24,7 @@ from pooled_httpd._native import (
     server_stop,
 )
 from pooled_httpd.errors import (
+    AccessLogError,
     BindError,
     ForkError,
     OptionError,
@@ -36,6 +38,7 @@ from pooled_httpd.errors import (
 )
 
 __all__ = [
+    "AccessLogError",
     "BindError",
     "ForkError",
     "OptionError",
@@ -51,6 +54,7 @@ __all__ = [
     "options",
     "server_create",
     "server_destroy",
+    "server_drain",
     "server_get_stats",
     "server_print_stats",
     "server_run",

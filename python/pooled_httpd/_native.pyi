@@ -1,6 +1,6 @@
 """The native module: private; ``pooled_httpd`` is its public face."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, final
@@ -13,6 +13,7 @@ __all__ = [
     "run_command_line",
     "server_create",
     "server_destroy",
+    "server_drain",
     "server_get_stats",
     "server_print_stats",
     "server_run",
@@ -24,9 +25,11 @@ __all__ = [
 
 _Path: TypeAlias = str | PathLike[str]
 _LogLevel: TypeAlias = Literal["off", "error", "warn", "info", "debug"]
+_AccessFormat: TypeAlias = Literal["off", "common", "combined", "json"]
 
 class _Options(TypedDict, total=False):
     host: str
+    listen_fd: int | None
     max_connections: int
     pool_size: int
     buffer_size: int
@@ -40,6 +43,18 @@ class _Options(TypedDict, total=False):
     max_field_lines: int
     keep_alive: bool
     max_requests_per_connection: int | None
+    cache_size: int
+    listing: bool
+    hidden: bool
+    precompressed: bool
+    header: str | Sequence[str] | Mapping[str, str] | None
+    cache_control: str | None
+    cors: bool | str
+    spa: bool
+    error_pages: bool
+    status_path: str | None
+    access_log: _AccessFormat
+    access_log_file: _Path | None
     log_level: _LogLevel
 
 @final
@@ -51,23 +66,37 @@ class Server:
     underscores (see :func:`options`).
 
     Raises OptionError (a ValueError) for a wrong option, RootNotFoundError (a FileNotFoundError) or
-    RootNotADirectoryError (a NotADirectoryError) for the document root, BindError (an OSError) for the address.
+    RootNotADirectoryError (a NotADirectoryError) for the document root, BindError (an OSError) for the address,
+    AccessLogError (an OSError) for the file of the access log.
+
+    ``host="unix:/run/x.sock"`` listens on a Unix socket: a stale file is replaced, a live one is a BindError with
+    EADDRINUSE, anything else that stands there one with ENOTSOCK; the file goes when the server stops. Its permissions
+    are those that the umask leaves.
+
+    ``listen_fd=sock.detach()`` takes over a listening TCP or Unix socket in place of host and port. The server owns it
+    from then on and closes it when it stops, but does not shut it down: who holds a copy listens on. It becomes
+    non-blocking for them too. A descriptor that is not such a socket is an OptionError and stays the caller's, as it
+    does with every other error.
+
     Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
     """
 
     def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self: ...
     @property
     def port(self) -> int:
-        """The TCP port that it listens on; true before it runs."""
+        """The TCP port that it listens on; true before it runs. 0 where it listens on a Unix socket."""
     @property
     def host(self) -> str:
-        """The address to connect to, IPv6 in brackets."""
+        """The address to connect to, IPv6 in brackets; ``unix:`` and the path of a Unix socket."""
     @property
     def docroot(self) -> str:
         """The document root as it was given."""
     @property
     def url(self) -> str:
-        """The URL of the document root, without its final slash."""
+        """The URL of the document root, without its final slash.
+
+        That of a Unix socket is ``http+unix://`` and the encoded path, as requests-unixsocket reads it.
+        """
     @property
     def is_running(self) -> bool:
         """Whether it accepts connections now."""
@@ -80,6 +109,13 @@ class Server:
 
         Starts it where it was not started. Raises ServerFailedError where it ended without being told to.
         """
+    def drain(self) -> None:
+        """Prepare for the stop, for a balancer that is to send its requests elsewhere, and return at once.
+
+        From the event loop's next turn on every response ends its connection and health answers 503. Idle connections
+        stay and newcomers are served. Any thread or signal handler may call it, any number of times; before
+        :meth:`start` it is remembered. :meth:`stop` ends the server as ever.
+        """
     def stop(self) -> None:
         """Stop it and return when its threads have ended.
 
@@ -88,6 +124,13 @@ class Server:
         """
     def destroy(self) -> None:
         """Stop it and give everything back. Every later use raises StateError; another destroy does nothing."""
+    def reopen_access_log(self) -> None:
+        """Open the file of the access log (option ``access_log_file``) anew by its name and return at once.
+
+        For whoever has renamed it: what is logged from now on may go to the old file for a moment, then it goes to a
+        new one. Where that cannot be opened, a warning says so and the old one stays in use. Nothing happens where
+        there is no such file.
+        """
     def stats(self) -> ServerStats:
         """A consistent copy of the statistics; it includes every response that a client has read."""
     def print_stats(self) -> None:
@@ -209,6 +252,9 @@ def server_run(server: Server) -> None:
 
 def server_stop(server: Server) -> None:
     """Stop a server, from any thread or signal handler, any number of times; see Server.stop."""
+
+def server_drain(server: Server) -> None:
+    """Let every connection end with its next response and health answer 503; see Server.drain."""
 
 def server_destroy(server: Server) -> None:
     """Give everything back; later use raises StateError."""

@@ -25,6 +25,10 @@ class RootNotADirectoryError(RootError, NotADirectoryError):
     """The document root is not a directory."""
 
 
+class AccessLogError(PooledHttpdError, OSError):
+    """The file of the access log cannot be written; ``errno`` says why."""
+
+
 class SystemRefusedError(PooledHttpdError, OSError):
     """The system refused something else that a server needs; ``errno`` says why."""
 

@@ -22,7 +22,8 @@ pub(super) fn from_start_error(py: Python<'_>, error: &StartError) -> PyErr {
             io::ErrorKind::NotADirectory => exception(py, "RootNotADirectoryError", (number(cause), message)),
             _ => exception(py, "RootError", (number(cause), message)),
         },
-        StartError::Bind(_, _, cause) => exception(py, "BindError", (number(cause), message)),
+        StartError::Bind(_, error) => exception(py, "BindError", (number(&error.cause), message)),
+        StartError::AccessLog(_, cause) => exception(py, "AccessLogError", (number(cause), message)),
         StartError::State(_) => exception(py, "StateError", (message,)),
         StartError::System(cause) => exception(py, "SystemRefusedError", (number(cause), message)),
     }

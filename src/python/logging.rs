@@ -11,6 +11,7 @@ const SERVER: &str = "pooled_httpd";
 /// pyo3-log writes `::` as a dot.
 const CONNECTION: &str = "pooled_httpd::conn";
 const CONNECTION_LOGGER: &str = "pooled_httpd.conn";
+const ACCESS: &str = "pooled_httpd::access";
 /// How often the loggers' levels are read.
 const LEVEL_AGE: Duration = Duration::from_millis(40);
 
@@ -55,6 +56,10 @@ impl Sink for PythonLogging {
             Logger::Server => log::log!(target: SERVER, level, "{text}"),
             Logger::Connection(number) => log::log!(target: CONNECTION, level, "[CONN {number}] {text}"),
         });
+    }
+
+    fn access(&mut self, line: fmt::Arguments<'_>) {
+        let _ = Python::try_attach(|_| log::info!(target: ACCESS, "{line}"));
     }
 
     fn level(&mut self) -> Option<Level> {

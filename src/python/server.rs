@@ -8,9 +8,8 @@ use crate::server::{Outcome, Server, StartError};
 use crate::trace::Level;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ pub(super) struct PyServer {
     docroot: String,
     host: String,
     port: u16,
+    url: String,
     log_level: Level,
 }
 
@@ -52,18 +52,13 @@ impl PyServer {
         let log_level = chosen.config().map_err(|error| from_start_error(py, &StartError::Option(error)))?.log_level;
         let created = py.detach(|| Server::create(chosen));
         let server = Arc::new(created.map_err(|error| from_start_error(py, &error))?);
-        let address = server.address();
+        let address = server.address().clone();
         let process = std::process::id();
         let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
         servers.retain(|(_, server)| server.strong_count() > 0);
         servers.push((process, Arc::downgrade(&server)));
-        let host = match address.ip() {
-            ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".into(),
-            ip if ip.is_unspecified() => "[::1]".into(),
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
-        Ok(Self { server: Mutex::new(Some(server)), process, docroot, host, port: address.port(), log_level })
+        let (host, port, url) = (address.host(), address.port(), address.url());
+        Ok(Self { server: Mutex::new(Some(server)), process, docroot, host, port, url, log_level })
     }
 
     /// The server, unless it was destroyed or belongs to the parent process.
@@ -131,13 +126,13 @@ impl PyServer {
         Self::create(py, port.unwrap_or(&any_port), docroot, options)
     }
 
-    /// The TCP port that it listens on; true before it runs.
+    /// The TCP port that it listens on; true before it runs. 0 where it listens on a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address to connect to, IPv6 in brackets.
+    /// The address to connect to, IPv6 in brackets; `unix:` and the path of a Unix socket.
     #[getter]
     fn host(&self) -> &str {
         &self.host
@@ -149,10 +144,10 @@ impl PyServer {
         &self.docroot
     }
 
-    /// The URL of the document root, without its final slash.
+    /// The URL of the document root, without its final slash; `http+unix://` and the encoded path of a Unix socket.
     #[getter]
-    fn url(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
+    fn url(&self) -> &str {
+        &self.url
     }
 
     /// Whether it accepts connections now.
@@ -183,6 +178,13 @@ impl PyServer {
         Self::wait(py, &server)
     }
 
+    /// Drains it: every connection ends with its next response and health answers 503; it serves on until it is stopped.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        let server = self.server(py)?;
+        py.detach(|| server.drain());
+        Ok(())
+    }
+
     /// Stops it and returns when everything is given back. Any thread may call it, any number of times.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.server(py)?;
@@ -199,6 +201,13 @@ impl PyServer {
         }
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
         py.detach(|| drop(server));
+        Ok(())
+    }
+
+    /// Opens the file of the access log anew by its name.
+    fn reopen_access_log(&self, py: Python<'_>) -> PyResult<()> {
+        let server = self.server(py)?;
+        py.detach(|| server.reopen_access_log());
         Ok(())
     }
 
@@ -245,14 +254,39 @@ fn to_value(value: &Bound<'_, PyAny>) -> Value {
     if let Ok(switch) = value.cast::<PyBool>() {
         return Value::Switch(switch.is_true());
     }
+    if let Ok(pairs) = value.cast::<PyDict>() {
+        let lines = pairs.iter().map(|(name, value)| Some(format!("{}: {}", text_of(&name)?, text_of(&value)?)));
+        return lines.collect::<Option<_>>().map_or_else(|| shown(value), Value::List);
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let texts = value.try_iter().map(|items| items.map(|item| text_of(&item.ok()?)).collect::<Option<_>>());
+        return texts.ok().flatten().map_or_else(|| shown(value), Value::List);
+    }
+    // A path of pathlib is as good as its text.
+    if let Ok(path) = value.call_method0("__fspath__") {
+        return text_of(&path).map_or_else(|| shown(value), Value::Text);
+    }
     let known = if value.is_instance_of::<PyInt>() {
         value.extract::<i64>().ok().map(|number| Value::Integer(number.into()))
     } else if value.is_instance_of::<PyFloat>() {
         value.extract().ok().map(Value::Number)
     } else {
-        value.cast::<PyString>().ok().and_then(|text| text.to_str().ok()).map(|text| Value::Text(text.into()))
+        text_of(value).or_else(|| path_of(value)).map(Value::Text)
     };
-    known.unwrap_or_else(|| Value::Other(value.repr().map_or_else(|_| "this value".into(), |repr| repr.to_string())))
+    known.unwrap_or_else(|| shown(value))
+}
+
+fn text_of(value: &Bound<'_, PyAny>) -> Option<String> {
+    value.cast::<PyString>().ok()?.to_str().ok().map(str::to_owned)
+}
+
+/// The text of an `os.PathLike`.
+fn path_of(value: &Bound<'_, PyAny>) -> Option<String> {
+    text_of(&value.call_method0("__fspath__").ok()?)
+}
+
+fn shown(value: &Bound<'_, PyAny>) -> Value {
+    Value::Other(value.repr().map_or_else(|_| "this value".into(), |repr| repr.to_string()))
 }
 
 /// Creates a server and binds its port; nothing is served yet.
@@ -271,6 +305,12 @@ pub(super) fn server_create(
 #[pyfunction]
 pub(super) fn server_run(py: Python<'_>, server: &PyServer) -> PyResult<()> {
     server.run(py)
+}
+
+/// Drains a server, from any thread or signal handler, any number of times.
+#[pyfunction]
+pub(super) fn server_drain(py: Python<'_>, server: &PyServer) -> PyResult<()> {
+    server.drain(py)
 }
 
 /// Stops a server, from any thread or signal handler, any number of times.
