@@ -1,12 +1,15 @@
 //! What must be true once everything is over.
 
+use super::answer::Content;
 use super::client::Client;
 use super::files::Files;
-use super::request::Expected;
+use super::request::{Exchange, Expected};
+use super::response::Response;
 use super::world::World;
 use crate::connection::State;
 use crate::http::{Reject, Status};
 use crate::stats::{Snapshot, Timeout};
+use crate::trace::ACCESS_RECORDS;
 
 /// What the statistics must be, as far as it follows from what the clients sent and got.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ struct Model {
     completed: u64,
     /// Requests whose first byte was received.
     begun: u64,
+    /// What came of all contents.
+    content_bytes: u64,
 }
 
 impl World {
@@ -40,6 +45,7 @@ impl World {
             assert_eq!(client.accepted, client.wire.server_closed, "every accepted connection was closed");
         }
         self.check_counters(&statistics);
+        self.check_uniqueness();
         for (index, client) in self.clients.iter().enumerate() {
             self.check_client(index, client);
         }
@@ -62,14 +68,22 @@ impl World {
         assert_eq!(statistics.bytes_received, received as u64);
         assert_eq!(statistics.bytes_sent, sent as u64);
         assert_eq!(statistics.total_requests, responses);
+        if self.access_log.is_some() && responses <= ACCESS_RECORDS as u64 {
+            assert_eq!(self.logged, statistics.responses, "the access log has one line for each answer");
+        }
         assert_eq!(statistics.total_connections, tally.accepted);
         assert_eq!(statistics.connections_refused, refused);
         assert_eq!(statistics.connections_reclaimed, tally.reclaimed);
-        assert_eq!(statistics.file_cache_misses, self.files.counts.opened.get());
+        assert_eq!(statistics.file_cache_hits, tally.memory_hits);
+        let counts = &self.files.counts;
+        assert_eq!(statistics.file_cache_misses, counts.opened.get() - counts.directories.get() + tally.memory_misses);
         assert_eq!(statistics.files_truncated, tally.truncated);
         assert_eq!(statistics.timeouts, self.watch.timeouts);
         assert_eq!(statistics.rejects[Reject::NoSlot as usize], tally.refused_for_slot);
-        assert_eq!(statistics.pool_overflows, statistics.rejects[Reject::PoolExhausted as usize]);
+        // Whoever is lost while an answer waits for room in the send buffer has overflowed a pool and is not refused.
+        let disturbed = clients.iter().filter(|client| client.disturbance.any()).count() as u64;
+        let for_pool = statistics.rejects[Reject::PoolExhausted as usize];
+        assert!((for_pool..=for_pool + disturbed).contains(&statistics.pool_overflows), "pool overflows");
         assert_eq!(statistics.latency_count, latencies);
         assert!(statistics.latency_count + statistics.files_truncated <= responses);
         assert!(statistics.latency_total <= statistics.latency_count * self.now.time.0);
@@ -84,7 +98,9 @@ impl World {
             let of_status = |reject: &&Reject| reject.status() == *status;
             let rejects: u64 =
                 Reject::ALL.iter().filter(of_status).map(|reject| statistics.rejects[*reject as usize]).sum();
-            assert!(rejects <= statistics.responses[*status as usize], "rejects of {}", status.text());
+            // Whoever is lost while the page of an error waits for room in the send buffer is refused and not answered.
+            let most = statistics.responses[*status as usize] + tally.memory_waits;
+            assert!(rejects <= most, "rejects of {}", status.text());
         }
     }
 
@@ -93,14 +109,17 @@ impl World {
         let Client { script, reader, wire, disturbance, .. } = client;
         let stream = &wire.stream;
         reader.check_rest(stream, &self.files);
+        for response in &reader.responses {
+            response.head.check_status(&self.files.site, disturbance.refused);
+        }
         if disturbance.refused {
             let statuses: Vec<_> = reader.responses.iter().map(|response| response.status).collect();
             assert!(matches!(statuses[..], [] | [Status::ServiceUnavailable]), "a refused client got {statuses:?}");
             return;
         }
+        assert!(reader.responses.len() <= client.begun, "client {index} got an answer that was never begun");
         let ends_of_heads = memchr::memmem::find_iter(&client_bytes(client), b"\r\n\r\n").count();
         assert!(reader.responses.len() <= ends_of_heads + 1, "client {index} got more answers than it sent requests");
-        let ends_anyway = disturbance.stopped;
         for (number, response) in reader.responses.iter().enumerate() {
             let is_last = number + 1 == reader.responses.len();
             let exchange = script.get(number);
@@ -115,7 +134,8 @@ impl World {
             let exchange = exchange.unwrap_or_else(|| panic!("client {index} got an answer to nothing"));
             let answer = exchange.answer();
             let answer = answer.unwrap_or_else(|| panic!("client {index} got an answer to half a request"));
-            response.check(exchange, stream, ends_anyway);
+            let while_stopping = client.drained_from.is_some_and(|from| number >= from);
+            self.check_response(response, exchange, stream, while_stopping);
             assert!(is_last || !answer.closes, "client {index} got an answer after its last");
         }
         if !disturbance.any() {
@@ -123,23 +143,75 @@ impl World {
         }
     }
 
+    /// Checks a response against the answer that its request must get, where the server may be about to stop when it is begun.
+    fn check_response(&self, response: &Response, exchange: &Exchange, stream: &[u8], while_stopping: bool) {
+        let Some(answer) = exchange.answer() else { return };
+        let request = exchange.bytes[..exchange.bytes.len().min(500)].escape_ascii();
+        if answer.is_health && while_stopping {
+            assert_eq!(response.status, Status::ServiceUnavailable, "the health while the server stops");
+            assert!(response.closes && b"draining\n".starts_with(response.text(stream)), "the same");
+            return;
+        }
+        assert_eq!(response.status, answer.status, "the status that answers {request}");
+        let closes = answer.says_close || while_stopping;
+        assert_eq!(response.closes, closes, "the Connection that answers {request}");
+        let connection = match (closes, answer.is_old) {
+            (true, _) => Some("close"),
+            (false, true) => Some("keep-alive"),
+            (false, false) => None,
+        };
+        response.head.check(answer, connection, &self.files);
+        if exchange.is_head {
+            return assert_eq!(response.content_length, 0, "the content of an answer to HEAD");
+        }
+        match &answer.content {
+            Content::Text(text) => {
+                let sent = response.text(stream);
+                let is_right =
+                    if response.end.is_some() { sent == text.as_bytes() } else { text.as_bytes().starts_with(sent) };
+                assert!(is_right, "{} answers {request}", sent.escape_ascii());
+            }
+            Content::Part { file, first, .. } => {
+                assert_eq!(response.part(), Some((*file, *first)), "the file that answers {request}");
+            }
+            Content::Parts(parts) => {
+                let seen = response.parts(stream, &self.files);
+                parts.check(&seen.unwrap_or_else(|| panic!("several parts answer {request}")));
+            }
+            Content::Listing { directory, format } => {
+                let (list, is_cut) =
+                    (self.files.directories.get(*directory).content(*format), answer.content.is_cut(&self.files));
+                response.check_listing(stream, *format, list, is_cut);
+            }
+        }
+    }
+
+    /// What is given to one response only is given to no other.
+    fn check_uniqueness(&self) {
+        let mut used: Vec<_> = self.clients.iter().flat_map(|client| client.reader.used_once()).collect();
+        used.sort_unstable();
+        let twice = used.windows(2).find(|pair| pair[0] == pair[1]);
+        assert_eq!(twice, None, "two answers have the same tag or boundary");
+    }
+
     /// Nothing befell this client: it has every answer, whole.
     fn check_undisturbed(&self, index: usize, client: &Client) {
         let Client { script, reader, wire, .. } = client;
         let stream = &wire.stream;
         let got = reader.responses.len();
-        let last_file = reader.responses.last().and_then(|response| response.file);
-        if reader.is_whole(stream) {
-            let shrank = last_file.is_some_and(|file| self.files.left(file) < self.files.size(file));
-            let is_head = got.checked_sub(1).and_then(|last| script.get(last)).is_some_and(|exchange| exchange.is_head);
-            assert!(!shrank || is_head || self.has_mutated(client), "client {index} got more of a file than there is");
-        } else {
-            let file = last_file.unwrap_or_else(|| panic!("client {index}: an answer is cut short"));
-            assert_eq!(
-                reader.content_so_far(stream) as u64,
-                self.files.left(file),
-                "client {index}: a file is cut short"
-            );
+        if !reader.is_whole(stream) {
+            let last = reader.responses.last().unwrap_or_else(|| panic!("client {index}: a head is cut short"));
+            last.check_cut(stream, &self.files);
+        }
+        // Of what ends with the connection only this tells whether it is whole.
+        for (response, exchange) in reader.responses.iter().zip(script).filter(|pair| !pair.1.is_head) {
+            if let Some(Content::Listing { directory, format }) = exchange.answer().map(|answer| &answer.content)
+                && response.status == Status::Ok
+            {
+                let (came, there) =
+                    (response.content(stream).len(), self.files.directories.get(*directory).content(*format).len());
+                assert_eq!(came, there, "client {index}: the length of a listing");
+            }
         }
         let (whole, has_part) = client.received_exchanges();
         if script[..(whole + usize::from(has_part)).min(script.len())]
@@ -185,7 +257,8 @@ impl World {
         if self.clients.iter().any(|client| self.has_mutated(client)) {
             return false;
         }
-        let mut model = Model { responses: [0; Status::COUNT], rejects: [0; Reject::COUNT], completed: 0, begun: 0 };
+        let (responses, rejects) = ([0; Status::COUNT], [0; Reject::COUNT]);
+        let mut model = Model { responses, rejects, completed: 0, begun: 0, content_bytes: 0 };
         for client in &self.clients {
             model.take(client, &self.files);
         }
@@ -194,6 +267,9 @@ impl World {
         assert_eq!(model.completed, statistics.latency_count);
         assert_eq!(model.begun, statistics.pool_resets);
         assert_eq!(statistics.timeouts, [0; Timeout::ALL.len()]);
+        if self.access_log.is_some() && model.responses.iter().sum::<u64>() <= ACCESS_RECORDS as u64 {
+            assert_eq!(self.logged_bytes, model.content_bytes, "the bytes of content in the access log");
+        }
         true
     }
 }
@@ -202,13 +278,16 @@ impl Model {
     fn take(&mut self, client: &Client, files: &Files) {
         let got = client.reader.responses.len();
         let mut closed = false;
+        let Client { reader, wire, .. } = client;
+        let contents = reader.responses.iter().map(|response| response.content(&wire.stream).len() as u64);
+        self.content_bytes += contents.sum::<u64>();
         for exchange in &client.script[..got] {
             let answer = exchange.answer().expect("the client was told all its answers");
             self.responses[answer.status as usize] += 1;
             if let Some(reject) = answer.reject {
                 self.rejects[reject as usize] += 1;
             }
-            let is_cut = answer.file.is_some_and(|file| files.left(file) < files.size(file)) && !exchange.is_head;
+            let is_cut = answer.content.is_cut(files) && !exchange.is_head;
             self.completed += u64::from(!is_cut);
             closed = answer.closes;
         }

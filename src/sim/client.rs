@@ -30,6 +30,8 @@ pub(super) struct Disturbance {
     pub(super) lost: bool,
     /// The server stopped while it was there.
     pub(super) stopped: bool,
+    /// The server began to drain before it was gone.
+    pub(super) drained: bool,
     /// It was never accepted.
     pub(super) unheard: bool,
 }
@@ -69,6 +71,10 @@ pub(super) struct Client {
     pub(super) connected: bool,
     /// The server has taken it in: accepted or refused.
     pub(super) accepted: bool,
+    /// How many answers the server has begun.
+    pub(super) begun: usize,
+    /// How many of them when the server was told to stop.
+    pub(super) drained_from: Option<usize>,
     asleep_until: u64,
     ending: Ending,
     /// It sends a request only when the one before it is answered.
@@ -89,18 +95,23 @@ impl Client {
         }
         // However slowly it sends and reads, it is to come to its end within the turns of a run.
         let longest_piece = (*random.pick(&[3, 40, 400, 5000])).max(bytes.len() / 300).max(1);
+        let answers = script.iter().filter_map(Exchange::answer);
+        let volume: usize = answers.map(|answer| answer.content.volume(files)).sum();
         let capacity = if plan.huge_files { 400_000 } else { *random.pick(&[300, 1500, 9000, 60_000]) };
+        let longest_read = if plan.huge_files { 1 << 20 } else { *random.pick(&[100, 1000, 100_000]) };
         let silent = random.chance(plan.faults.silent_end);
         Self {
             limit: bytes.len(),
             bytes,
             boundaries,
             delivered: 0,
-            wire: Wire::new(capacity),
+            wire: Wire::new(capacity.max(volume / 300)),
             reader: Reader::default(),
             disturbance: Disturbance::default(),
             connected: false,
             accepted: false,
+            begun: 0,
+            drained_from: None,
             // Some come late, when others are idle or gone.
             asleep_until: if random.chance(500) { 0 } else { random.between(0, plan.longest_step * 200) },
             ending: match random.between(0, 1) {
@@ -110,7 +121,7 @@ impl Client {
             },
             takes_turns: random.chance(300),
             longest_piece,
-            longest_read: if plan.huge_files { 1 << 20 } else { *random.pick(&[100, 1000, 100_000]) },
+            longest_read: longest_read.max(volume / 300),
             reads: !random.chance(plan.faults.peer_stops_reading),
             script,
         }

@@ -1,8 +1,13 @@
 //! What the runs have come upon, so that a simulator that sees nothing is noticed.
 
+use super::answer::Content;
 use super::client::Act;
+use super::files::Files;
+use super::request::Exchange;
+use super::response::Response;
 use super::world::World;
 use crate::connection::State;
+use crate::http::listing::Format;
 use crate::http::{Reject, Status};
 use crate::stats::Timeout;
 
@@ -17,7 +22,7 @@ pub(super) struct Coverage {
     events: [u64; EVENTS.len()],
 }
 
-const EVENTS: [&str; 14] = [
+const EVENTS: &[&str] = &[
     "a connection is reclaimed",
     "a file is truncated",
     "a pool overflows",
@@ -32,6 +37,37 @@ const EVENTS: [&str; 14] = [
     "nothing was foretold",
     "the server closes and leaves bytes unread",
     "content is discarded",
+    "the server drains",
+    "206 with one range",
+    "206 with several parts",
+    "a part is read into the send buffer",
+    "a part is sent from the file",
+    "several parts come from memory",
+    "a content comes from memory",
+    "a content in memory waits for room",
+    "a content in memory is passed by",
+    "a sidecar",
+    "304 beside sidecars",
+    "an error page on a connection that persists",
+    "an error page on a connection that closes",
+    "an error page that is cut short",
+    "the root's index answers for another name",
+    "a preflight",
+    "a tag that holds once",
+    "a HEAD with a Range",
+    "a health",
+    "several parts are cut short",
+    "too many ranges for the pool",
+    "a Location that is too long",
+    "a listing as a page",
+    "a listing as JSON",
+    "a listing in several chunks",
+    "a listing of nothing",
+    "a listing waits for the desk",
+    "a listing fails",
+    "a listing for HTTP/1.0",
+    "a HEAD of a listing",
+    "no room in the pool for a listing",
 ];
 
 impl Default for Coverage {
@@ -88,6 +124,9 @@ impl Coverage {
         if line.starts_with("Content: ") {
             self.count("content is discarded");
         }
+        if line.starts_with("Draining: ") {
+            self.count("the server drains");
+        }
         if line.starts_with("Peer closed in the middle") {
             self.count("a peer ends in the middle of a request");
         }
@@ -108,6 +147,77 @@ impl Coverage {
         happened(if is_foretold { "everything was foretold" } else { "nothing was foretold" }, 1);
         let unread = world.clients.iter().filter(|client| client.wire.closed_unread).count();
         happened("the server closes and leaves bytes unread", unread as u64);
+        let tally = &world.tally;
+        happened("a part is read into the send buffer", tally.parts_read);
+        happened("a part is sent from the file", tally.parts_sent);
+        happened("several parts come from memory", tally.parts_from_memory);
+        happened("a content comes from memory", tally.memory_hits);
+        happened("a content in memory waits for room", tally.memory_late);
+        happened("a content in memory is passed by", tally.memory_passed);
+        happened("a listing waits for the desk", tally.listing_waits);
+        for client in world.clients.iter().filter(|client| !client.disturbance.refused) {
+            for (response, exchange) in client.reader.responses.iter().zip(&client.script) {
+                self.take_response(response, exchange);
+                self.take_listing(response, exchange, &world.files);
+            }
+        }
+    }
+
+    fn take_response(&mut self, response: &Response, exchange: &Exchange) {
+        let Some(answer) = exchange.answer() else { return };
+        let has = |name: &str| response.head.value(name).is_some();
+        let is_whole = response.end.is_some() && !exchange.is_head;
+        let young = response.head.value("ETag").is_some_and(|tag| tag.split('-').count() == 4);
+        let several = matches!(answer.content, Content::Parts(_));
+        let page = response.has_page() && !exchange.is_head;
+        let is_sidecar = has("Content-Encoding");
+        let varies = response.head.value("Vary").is_some_and(|names| names.starts_with("Accept-Encoding"));
+        let is_long = memchr::memmem::find(&exchange.bytes, b"]]]]]]]]").is_some();
+        for (event, happens) in [
+            ("206 with one range", is_whole && response.status == Status::PartialContent && !several),
+            ("206 with several parts", is_whole && several),
+            ("a sidecar", is_sidecar),
+            ("304 beside sidecars", response.status == Status::NotModified && varies),
+            ("an error page on a connection that persists", is_whole && page && !response.closes),
+            ("an error page on a connection that closes", is_whole && page && response.closes),
+            ("an error page that is cut short", !is_whole && page),
+            ("the root's index answers for another name", answer.is_fallback),
+            ("a preflight", has("Access-Control-Allow-Methods")),
+            ("a tag that holds once", young),
+            ("a HEAD with a Range", exchange.is_head && exchange.has_range && response.status == Status::Ok),
+            ("a health", answer.is_health),
+            ("several parts are cut short", !is_whole && several),
+            ("too many ranges for the pool", answer.has_too_many_parts),
+            ("a Location that is too long", is_long && response.status == Status::InternalServerError),
+        ] {
+            if happens {
+                self.count(event);
+            }
+        }
+    }
+
+    fn take_listing(&mut self, response: &Response, exchange: &Exchange, files: &Files) {
+        let Some(answer) = exchange.answer() else { return };
+        if answer.has_no_place {
+            self.count("no room in the pool for a listing");
+        }
+        let Content::Listing { directory, format } = answer.content else { return };
+        let is_cut = answer.content.is_cut(files);
+        let is_empty = files.directories.get(directory).is_empty();
+        let is_whole = response.end.is_some() && !exchange.is_head && !is_cut;
+        for (event, happens) in [
+            ("a listing as a page", is_whole && format == Format::Html),
+            ("a listing as JSON", is_whole && format == Format::Json),
+            ("a listing in several chunks", is_whole && response.chunks() > 1),
+            ("a listing of nothing", is_whole && is_empty),
+            ("a listing fails", is_cut && !exchange.is_head),
+            ("a listing for HTTP/1.0", is_whole && answer.is_old),
+            ("a HEAD of a listing", exchange.is_head),
+        ] {
+            if happens {
+                self.count(event);
+            }
+        }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -1,16 +1,17 @@
 //! The event loop's part, call for call as in `net::event_loop`, with a fake kernel below it.
 
 use super::client::Client;
-use super::files::{FakeFile, Files};
+use super::files::Files;
 use super::heapless;
+use super::listing::is_end;
+use super::opening::{check_read, note_answers, read_file};
 use super::wire::Failure;
-use super::world::{Socket, World};
-use crate::connection::{Action, Admission, Input, Room, State};
-use crate::http::Reject;
-use crate::http::response_head::{HeadWriter, MAX_FIXED_HEAD};
+use super::world::{Need, Socket, World};
+use crate::connection::{Action, Input, Room, State};
+use crate::http::listing::Position;
+use crate::http::negotiation::Codings;
+use std::ffi::CString;
 
-/// How many newcomers one turn accepts.
-const ACCEPTS_PER_TURN: usize = 64;
 /// How many receives one connection gets in a turn.
 const RECEIVES_PER_TURN: usize = 4;
 /// How many steps of answering one connection gets in a turn.
@@ -19,8 +20,6 @@ const STEPS_PER_TURN: usize = 192;
 const FILE_BYTES_PER_TURN: u64 = 1 << 20;
 /// How long responses under way may take once the server stops, in nanoseconds.
 const STOP_GRACE: u64 = 1_000_000_000;
-/// How long a refused newcomer is drained at most, in nanoseconds.
-const DRAIN_TIME: u64 = 500_000_000;
 /// No turn has more deadlines to handle than this.
 const MOST_EXPIRED: usize = 1000;
 
@@ -30,10 +29,24 @@ enum Progress {
     FileSent(u64),
 }
 
+/// What became of asking a connection what it wants.
+enum Step {
+    /// Nothing until something happens.
+    Waits,
+    Closes,
+    Opens(CString, Codings, bool),
+    /// A directory by its token, its file and its name, from a place on.
+    Lists(u64, usize, Vec<u8>, Box<Position>),
+    /// It was done.
+    Goes,
+    Sends(Result<Progress, Failure>),
+}
+
 impl World {
     pub(super) fn turn(&mut self) {
         let now = self.now;
         heapless!(self.table.set_now(now));
+        self.drain();
         self.note_events();
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { break };
@@ -74,7 +87,7 @@ impl World {
         }
     }
 
-    fn enqueue(&mut self, slot: u32) {
+    pub(super) fn enqueue(&mut self, slot: u32) {
         let socket = &mut self.sockets[slot as usize];
         if !socket.queued {
             socket.queued = true;
@@ -83,7 +96,7 @@ impl World {
     }
 
     /// The first half of a turn, for one connection.
-    fn receive(&mut self, slot: u32) {
+    pub(super) fn receive(&mut self, slot: u32) {
         let index = slot as usize;
         for _ in 0..RECEIVES_PER_TURN {
             let Some(client) = self.sockets[index].client else { return };
@@ -138,56 +151,21 @@ impl World {
     }
 
     /// The second half of a turn, for one connection.
-    fn answer(&mut self, slot: u32) {
+    pub(super) fn answer(&mut self, slot: u32) {
         let mut file_bytes = 0;
         for _ in 0..STEPS_PER_TURN {
             let Some(client) = self.sockets[slot as usize].client else { return };
-            let wire = &mut self.clients[client].wire;
-            let (random, faults) = (&mut self.random, &self.plan.faults);
-            let outcome = match heapless!(self.table.next_action(slot)) {
-                Action::Wait => return self.settle(slot, client),
-                Action::Open(name) => {
-                    let outcome = self.files.open(name.to_bytes());
-                    heapless!(self.table.opened(slot, outcome));
-                    continue;
+            match self.step(slot, client) {
+                Step::Waits => return self.settle(slot, client),
+                Step::Closes => return self.close(slot, client),
+                Step::Opens(name, codings, may_use_memory) => self.open(slot, &name, codings, may_use_memory),
+                Step::Lists(token, id, name, position) => {
+                    if !self.list(slot, token, id, &name, *position) {
+                        break;
+                    }
                 }
-                Action::ReadFile { file, offset, into } => {
-                    let count = read_file(&self.files, file, offset, into);
-                    let count = if count > 1 && random.chance(faults.partial_file_read) {
-                        random.size(1, count)
-                    } else {
-                        count
-                    };
-                    self.tally.truncated += u64::from(count == 0);
-                    heapless!(self.table.file_read(slot, count));
-                    continue;
-                }
-                Action::ShutDownSending => {
-                    wire.server_shut = true;
-                    continue;
-                }
-                Action::Close => return self.close(slot, client),
-                Action::Send(bytes) => {
-                    assert!(!bytes.is_empty(), "a send of nothing makes no progress");
-                    wire.room(bytes.len(), random, faults).map(|count| {
-                        wire.send(&bytes[..count]);
-                        Progress::Sent(count)
-                    })
-                }
-                Action::SendFile { file, offset, length } => {
-                    assert_eq!(offset + length, self.files.size(file.id), "the rest of the file is sent");
-                    let left = self.files.left(file.id).saturating_sub(offset).min(length).min(FILE_BYTES_PER_TURN);
-                    let wanted = usize::try_from(left).expect("it is within the turn's budget");
-                    wire.room(wanted, random, faults).map(|count| {
-                        let mut content = vec![0; count];
-                        Files::fill(file.id, offset, &mut content);
-                        wire.send(&content);
-                        Progress::FileSent(content.len() as u64)
-                    })
-                }
-            };
-            match outcome {
-                Ok(progress) => {
+                Step::Goes | Step::Sends(Err(Failure::Interrupted)) => {}
+                Step::Sends(Ok(progress)) => {
                     self.progressed(slot, client, progress);
                     if let Progress::FileSent(count) = progress {
                         file_bytes += count;
@@ -196,12 +174,11 @@ impl World {
                         }
                     }
                 }
-                Err(Failure::WouldBlock) => {
+                Step::Sends(Err(Failure::WouldBlock)) => {
                     heapless!(self.table.send_blocked(slot));
                     return self.settle(slot, client);
                 }
-                Err(Failure::Interrupted) => {}
-                Err(Failure::Broken) => {
+                Step::Sends(Err(Failure::Broken)) => {
                     self.clients[client].disturbance.lost = true;
                     heapless!(self.table.receive(slot, Input::Lost));
                 }
@@ -209,6 +186,73 @@ impl World {
         }
         self.enqueue(slot);
         self.settle(slot, self.sockets[slot as usize].client.expect("it was there until its budget was spent"));
+    }
+
+    /// Asks what is to be done next, and does it as far as that is at hand.
+    fn step(&mut self, slot: u32, client: usize) -> Step {
+        let action = heapless!(self.table.next_action(slot));
+        let socket = &mut self.sockets[slot as usize];
+        let begun = note_answers(&self.counters, &mut self.answers_noted, &mut self.clients[client]);
+        if begun > 0 {
+            (socket.need, socket.listing) = (Need::Bytes, None);
+        } else if self.files.open_for(slot) > 0 {
+            let is_needed = match (socket.need, &action) {
+                (Need::Bytes, _) => true,
+                (Need::Delimiter, Action::Send(bytes)) => !bytes.ends_with(b"--\r\n"),
+                (Need::End, Action::Send(bytes)) => !is_end(bytes),
+                _ => false,
+            };
+            assert!(is_needed, "slot {slot} holds a file that nothing more is needed of");
+        }
+        let Client { wire, script, begun, reader, .. } = &mut self.clients[client];
+        let under_way = begun.checked_sub(1).and_then(|index| script.get(index));
+        let (random, faults) = (&mut self.random, &self.plan.faults);
+        match action {
+            Action::Wait => return Step::Waits,
+            Action::Close => return Step::Closes,
+            Action::Open { name, codings, may_use_memory } => {
+                return Step::Opens(name.to_owned(), codings, may_use_memory);
+            }
+            Action::ReadFile { file, offset, into } => {
+                let reading = check_read(under_way, &self.files, file.id, offset, into.len() as u64);
+                self.tally.parts_read += u64::from(reading.is_of_several);
+                let mut count = read_file(&self.files, file, offset, into);
+                if count > 1 && random.chance(faults.partial_file_read) {
+                    count = random.size(1, count);
+                }
+                self.tally.truncated += u64::from(count == 0);
+                socket.need = reading.need_after(offset, count as u64);
+                heapless!(self.table.file_read(slot, count));
+            }
+            Action::List { token, directory, name, position } => {
+                return Step::Lists(token, directory.id, name.to_vec(), Box::new(*position));
+            }
+            Action::ShutDownSending => {
+                wire.server_shut = true;
+                reader.stream_ends(&wire.stream);
+            }
+            Action::Send(bytes) => {
+                assert!(!bytes.is_empty(), "a send of nothing makes no progress");
+                return Step::Sends(wire.room(bytes.len(), random, faults).map(|count| {
+                    wire.send(&bytes[..count]);
+                    Progress::Sent(count)
+                }));
+            }
+            Action::SendFile { file, offset, length } => {
+                let reading = check_read(under_way, &self.files, file.id, offset, length);
+                self.tally.parts_sent += u64::from(reading.is_of_several);
+                let left = self.files.left(file.id).saturating_sub(offset).min(length).min(FILE_BYTES_PER_TURN);
+                let wanted = usize::try_from(left).expect("it is within the turn's budget");
+                return Step::Sends(wire.room(wanted, random, faults).map(|count| {
+                    let mut content = vec![0; count];
+                    Files::fill(file.id, offset, &mut content);
+                    wire.send(&content);
+                    socket.need = reading.need_after(offset, count as u64);
+                    Progress::FileSent(count as u64)
+                }));
+            }
+        }
+        Step::Goes
     }
 
     /// Bytes went out: some time has passed, and the client hears of them.
@@ -237,7 +281,9 @@ impl World {
         self.retired.push(self.table.token(slot));
         let queued = self.sockets[slot as usize].queued;
         self.sockets[slot as usize] = Socket { queued, ..Socket::default() };
-        self.clients[client].wire.close();
+        let Client { wire, reader, .. } = &mut self.clients[client];
+        wire.close();
+        reader.stream_ends(&wire.stream);
         self.watch.closed(slot);
         heapless!(self.table.closed(slot));
         assert_eq!(self.table.state(slot), State::Free);
@@ -270,98 +316,6 @@ impl World {
         heapless!(self.table.abandon(slot));
     }
 
-    fn accept(&mut self) {
-        for _ in 0..ACCEPTS_PER_TURN {
-            if self.stop_due.is_some() {
-                return;
-            }
-            let Some(client) = self.backlog.pop_front() else { return };
-            self.clients[client].accepted = true;
-            if self.random.chance(self.plan.faults.accept_without_descriptor) {
-                self.refuse(client, Reject::NoDescriptor);
-            } else {
-                self.admit(client);
-            }
-        }
-    }
-
-    fn admit(&mut self, client: usize) {
-        for _ in 0..=self.sockets.len() {
-            match heapless!(self.table.admit(None)) {
-                Admission::Slot(slot) => {
-                    self.tally.accepted += 1;
-                    let socket = &mut self.sockets[slot as usize];
-                    assert_eq!(socket.client, None, "a newcomer gets a slot that is in use");
-                    let queued = socket.queued;
-                    *socket = Socket { client: Some(client), readable: true, queued, ..Socket::default() };
-                    self.watch.accepted(slot, self.now.time.0);
-                    self.enqueue(slot);
-                    self.note(|_| format!("slot {slot}: client {client} is accepted"));
-                    return self.receive(slot);
-                }
-                Admission::Reclaim(slot) => {
-                    self.tally.reclaimed += 1;
-                    let idle = self.sockets[slot as usize].client.expect("a connection is reclaimed, not a free slot");
-                    self.clients[idle].disturbance.reclaimed = true;
-                    assert_eq!(self.table.state(slot), State::Closing, "a reclaimed connection closes");
-                    self.answer(slot);
-                }
-                Admission::Refuse => return self.refuse(client, Reject::NoSlot),
-            }
-        }
-        panic!("admitting a newcomer does not end");
-    }
-
-    fn refuse(&mut self, client: usize, reject: Reject) {
-        let date = *self.date.at(self.now.wall_seconds);
-        let mut memory = [0; MAX_FIXED_HEAD + 256];
-        let mut head = HeadWriter::new(&mut memory, reject.status(), &date);
-        head.field("Retry-After", b"1");
-        head.field("Content-Type", b"text/plain; charset=utf-8");
-        head.number_field("Content-Length", reject.content().len() as u64);
-        head.put(b"Connection: close\r\n\r\n");
-        head.put(reject.content().as_bytes());
-        let length = head.length();
-        let refused = &mut self.clients[client];
-        refused.disturbance.refused = true;
-        let sent = refused.wire.room(length, &mut self.random, &self.plan.faults).unwrap_or(0);
-        refused.wire.send(&memory[..sent]);
-        refused.wire.server_shut = true;
-        heapless!(self.table.refused(None, reject, sent));
-        // Its answer is not one to its script, whose first request may be HEAD.
-        refused.reader.advance(&refused.wire.stream, &[], &self.files);
-        match reject {
-            Reject::NoSlot => {
-                self.tally.refused_for_slot += 1;
-                self.refusals.push((client, self.now.time.0 + DRAIN_TIME));
-            }
-            _ => {
-                self.tally.refused_for_descriptor += 1;
-                refused.wire.close();
-            }
-        }
-        self.note(|_| format!("client {client} is refused: {}", reject.name()));
-    }
-
-    /// Takes in what refused newcomers still send, and closes those that have ended or whose time is over.
-    fn drain_refusals(&mut self) {
-        let ends_all = self.stop_due.is_some();
-        let mut refusals = std::mem::take(&mut self.refusals);
-        refusals.retain(|&(client, due)| {
-            let wire = &mut self.clients[client].wire;
-            wire.edge = false;
-            let received = wire.receive(&mut self.scratch, &mut self.random, &self.plan.faults);
-            wire.edge |= received != Err(Failure::WouldBlock);
-            heapless!(self.table.drained_refused(received.unwrap_or(0)));
-            let is_over = matches!(received, Ok(0) | Err(Failure::Broken)) || due <= self.now.time.0 || ends_all;
-            if is_over {
-                wire.close();
-            }
-            !is_over
-        });
-        self.refusals = refusals;
-    }
-
     fn expire(&mut self) {
         for _ in 0..MOST_EXPIRED {
             let Some(slot) = heapless!(self.table.expire()) else { return };
@@ -376,6 +330,17 @@ impl World {
         panic!("deadlines do not cease to pass");
     }
 
+    /// Begins the drain, where it is wanted. Whoever is still to be answered sees it.
+    fn drain(&mut self) {
+        if self.drain_wanted {
+            for client in self.clients.iter_mut().filter(|client| !client.wire.server_closed) {
+                client.disturbance.drained = true;
+                client.drained_from.get_or_insert(client.begun);
+            }
+            heapless!(self.table.begin_drain());
+        }
+    }
+
     /// Begins and ends the stop, where it is wanted.
     fn stop(&mut self) {
         if !self.stop_wanted {
@@ -386,8 +351,9 @@ impl World {
             self.stop_due = Some(self.now.time.0 + STOP_GRACE);
             for client in self.clients.iter_mut().filter(|client| !client.wire.server_closed) {
                 client.disturbance.stopped = true;
+                client.drained_from.get_or_insert(client.begun);
             }
-            heapless!(self.table.begin_drain());
+            heapless!(self.table.begin_stop());
             self.answer_all();
         }
         if self.abort_wanted || self.stop_due.is_some_and(|due| due <= self.now.time.0) {
@@ -409,13 +375,4 @@ impl World {
             self.answer(u32::try_from(slot).expect("there are few slots"));
         }
     }
-}
-
-fn read_file(files: &Files, file: &FakeFile, offset: u64, into: &mut [u8]) -> usize {
-    assert!(!into.is_empty(), "a read into nothing looks like the end of the file");
-    assert_eq!(offset + into.len() as u64, files.size(file.id), "the rest of the file is read");
-    let left = usize::try_from(files.left(file.id).saturating_sub(offset)).expect("test files are small");
-    let count = left.min(into.len());
-    Files::fill(file.id, offset, &mut into[..count]);
-    count
 }

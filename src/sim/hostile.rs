@@ -1,12 +1,13 @@
 //! Requests that break one rule each, with the reason for which they must be refused.
 
+use super::files::Files;
+use super::model::{self, BLOCK_BYTES};
 use super::plan::Plan;
 use super::random::Random;
-use super::request::{Answer, Exchange};
+use super::request::Exchange;
 use crate::http::Reject;
 
-/// The pool bytes of eight field lines, and how far they may be off without making an answer here wrong.
-const BLOCK_BYTES: usize = 120;
+/// How far a need of pool bytes may be off without making an answer here wrong.
 const MARGIN: usize = 64;
 
 /// Heads and what follows them, in full.
@@ -63,7 +64,7 @@ const PLAIN: &[(&str, Reject)] = &[
 ];
 
 /// A request that breaks a rule.
-pub(super) fn exchange(random: &mut Random, plan: &Plan) -> Exchange {
+pub(super) fn exchange(random: &mut Random, plan: &Plan, files: &Files) -> Exchange {
     let made = match random.between(0, 9) {
         0 => Some(long_line(random, plan)),
         1 => Some(long_header_section(plan)),
@@ -75,10 +76,10 @@ pub(super) fn exchange(random: &mut Random, plan: &Plan) -> Exchange {
         let (text, reject) = *random.pick(PLAIN);
         (text.as_bytes().to_vec(), reject)
     });
-    let mut answer = Answer::to_reject(reject);
+    let mut answer = model::refused(files, reject, &[]);
     // Whether the content follows that was announced with it cannot be known.
-    answer.closes |= reject == Reject::Expectation && bytes.starts_with(b"POST");
-    answer.says_close = answer.closes;
+    answer.says_close |= reject == Reject::Expectation && bytes.starts_with(b"POST");
+    answer.closes |= answer.says_close;
     Exchange::new(bytes, answer)
 }
 

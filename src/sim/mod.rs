@@ -1,21 +1,36 @@
 //! The simulator: whole lives of the server, each determined by one number.
 //!
 //! The state machine of [`crate::connection`] runs under a driver that does call for call what the event loop does, over fake
-//! sockets, a fake document root and a virtual clock. Clients send what they should and what they should not, in pieces, with
-//! stalls, resets and half-closes; what they get is checked byte by byte, and so is every number of the statistics.
+//! sockets, a fake document root, contents in memory and a virtual clock. Clients send what they should and what they should not,
+//! in pieces, with stalls, resets and half-closes; what they get is checked byte by byte against a model that reads the rules anew,
+//! and so is every number of the statistics.
 //!
 //! A failure names its seed and the line that replays it.
 
+mod accepting;
+mod answer;
 mod check;
+mod chunks;
 mod client;
+mod conditions;
 mod coverage;
+mod directories;
 mod driver;
 mod files;
+mod head;
 mod hostile;
+mod listing;
+mod lookup;
+mod model;
+mod multipart;
+mod opening;
 mod plan;
 mod random;
+mod ranges;
 mod request;
 mod response;
+mod site;
+mod valid;
 mod watch;
 mod wire;
 mod world;

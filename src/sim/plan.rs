@@ -1,7 +1,8 @@
 //! What one run is made of: the limits of the server, the faults of its world, the pace of its clock.
 
 use super::random::Random;
-use crate::config::Limits;
+use super::site::{SHORTEST_LINE, site};
+use crate::config::{Limits, Site};
 use std::time::Duration;
 
 /// How often each thing goes wrong, in thousandths of its occasions.
@@ -19,6 +20,8 @@ pub(super) struct Faults {
     pub(super) interrupted: u32,
     /// A read of a file returns less than was asked for.
     pub(super) partial_file_read: u32,
+    /// The next entry of a directory is not told yet.
+    pub(super) listing_waits: u32,
     /// The peer resets the connection, at each of its turns.
     pub(super) reset: u32,
     /// The peer half-closes in the middle of its script, at each of its turns.
@@ -51,13 +54,18 @@ pub(super) struct Faults {
     pub(super) early_stop: u32,
     /// That stop is to be at once.
     pub(super) abort: u32,
+    /// The server is told to drain, at each turn.
+    pub(super) drain: u32,
 }
 
 /// What one run is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) limits: Limits,
+    pub(super) site: Site,
     pub(super) faults: Faults,
+    /// How often a file that is opened is found in memory instead, in thousandths.
+    pub(super) memory: u32,
     /// Nothing is to disturb any client, so that everything can be foretold.
     pub(super) calm: bool,
     pub(super) clients: usize,
@@ -71,12 +79,16 @@ impl Plan {
     pub(super) fn new(random: &mut Random) -> Self {
         let calm = random.chance(300);
         let faults = if calm { calm_faults(random) } else { rough_faults(random) };
-        let limits = limits(random, calm);
+        let buffer_size = buffer_size(random);
+        let site = site(random, buffer_size);
+        let limits = limits(random, calm, buffer_size, &site);
         let most = if calm { limits.max_connections } else { 9 };
         let huge_files = random.chance(8);
         Self {
             limits,
+            site,
             faults,
+            memory: *random.pick(&[0, 400, 900]),
             calm,
             clients: random.size(1, if huge_files { 1 } else { most }),
             longest_step: random.between(1, 1_000_000),
@@ -96,8 +108,17 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).expect("a timeout is at most a day")
 }
 
-fn limits(random: &mut Random, calm: bool) -> Limits {
-    let buffer_size = random.size(2048, 4096);
+/// Small ones fill soon; a content in memory is taken over by larger ones only.
+fn buffer_size(random: &mut Random) -> usize {
+    match random.between(0, 9) {
+        0..=4 => random.size(2048, 4096),
+        5..=8 => random.size(6000, 16_383),
+        _ => random.size(16_384, 20_000),
+    }
+}
+
+fn limits(random: &mut Random, calm: bool, buffer_size: usize, site: &Site) -> Limits {
+    let longest_line = buffer_size - 1024 - site.head_bytes();
     let mut timeout = || Duration::from_millis(if calm { 600_000 } else { random.between(5, 3000) });
     let (header_timeout, keepalive_timeout) = (timeout(), timeout());
     let (content_timeout, send_timeout) = (timeout(), timeout());
@@ -110,7 +131,7 @@ fn limits(random: &mut Random, calm: bool) -> Limits {
         content_timeout,
         send_timeout,
         max_content: random.between(16, 3000),
-        max_request_line: random.size(64, buffer_size - 1024),
+        max_request_line: random.size(SHORTEST_LINE, longest_line),
         max_field_lines: random.size(4, 40),
         keep_alive: random.chance(900),
         max_requests_per_connection: random.chance(250).then(|| random.between(1, 6)),
@@ -127,6 +148,7 @@ fn calm_faults(random: &mut Random) -> Faults {
         send_would_block: often(200),
         interrupted: often(100),
         partial_file_read: often(600),
+        listing_waits: often(300),
         hostile: often(400),
         wall_jump_back: often(50),
         spurious_event: often(100),
@@ -155,6 +177,7 @@ fn rough_faults(random: &mut Random) -> Faults {
         accept_without_descriptor: some(200),
         early_stop: some(20),
         abort: some(900),
+        drain: some(20),
         ..calm
     }
 }

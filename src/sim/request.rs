@@ -1,11 +1,13 @@
-//! Requests by the grammar, each with the answer that it must get.
+//! What a client sends, each request with the answer that it must get.
 
+use super::answer::Answer;
 use super::files::Files;
 use super::hostile;
 use super::plan::Plan;
 use super::random::Random;
+use super::valid::valid;
 use crate::config::Limits;
-use crate::http::{Reject, Status};
+use crate::http::Reject;
 
 /// One request, or something that pretends to be one.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Exchange {
     /// It lets the server answer 100 (Continue) first.
     pub(super) may_continue: bool,
     pub(super) is_head: bool,
+    /// It asks for ranges.
+    pub(super) has_range: bool,
     pub(super) expected: Expected,
 }
 
@@ -29,46 +33,15 @@ pub(super) enum Expected {
     Anything,
 }
 
-/// The answer that a request must get.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: Status,
-    pub(super) reject: Option<Reject>,
-    /// The file that is its content.
-    pub(super) file: Option<usize>,
-    pub(super) location: Option<String>,
-    /// Nothing is answered after it.
-    pub(super) closes: bool,
-    /// Its head says so; where a file shrinks, it was too late for that.
-    pub(super) says_close: bool,
-    /// The request itself asked for the close.
-    pub(super) asked_to_close: bool,
-    /// The request is of HTTP/1.0, so that persistence must be said.
-    pub(super) is_old: bool,
-}
-
-impl Answer {
-    pub(super) fn to_reject(reject: Reject) -> Self {
-        Self {
-            status: reject.status(),
-            reject: Some(reject),
-            file: None,
-            location: None,
-            closes: reject.closes(),
-            says_close: reject.closes(),
-            asked_to_close: false,
-            is_old: false,
-        }
-    }
-}
-
 impl Exchange {
     pub(super) fn new(bytes: Vec<u8>, answer: Answer) -> Self {
-        Self { bytes, waits_at: None, may_continue: false, is_head: false, expected: Expected::Answer(answer) }
+        let expected = Expected::Answer(answer);
+        Self { bytes, waits_at: None, may_continue: false, is_head: false, has_range: false, expected }
     }
 
     fn untold(bytes: Vec<u8>) -> Self {
-        Self { bytes, waits_at: None, may_continue: true, is_head: false, expected: Expected::Anything }
+        let expected = Expected::Anything;
+        Self { bytes, waits_at: None, may_continue: true, is_head: false, has_range: false, expected }
     }
 
     /// The answer, where it is known.
@@ -97,7 +70,7 @@ pub(super) fn script(random: &mut Random, plan: &Plan, files: &Files) -> Vec<Exc
                 .then(|| (0..20).map(|_| valid(random, plan, files)).find(|next| next.waits_at.is_some()));
             waits.flatten().unwrap_or_else(|| last.clone())
         } else if random.chance(faults.hostile) {
-            hostile::exchange(random, plan)
+            hostile::exchange(random, plan, files)
         } else {
             valid(random, plan, files)
         };
@@ -122,7 +95,9 @@ pub(super) fn script(random: &mut Random, plan: &Plan, files: &Files) -> Vec<Exc
     }
     if is_told && random.chance(100) {
         let mut exchange = valid(random, plan, files);
-        if exchange.answer().is_some_and(|answer| answer.reject != Some(Reject::RequestLineTooLong)) {
+        // What is refused before its end is answered without it.
+        let early = [Some(Reject::RequestLineTooLong), Some(Reject::PoolExhausted)];
+        if exchange.answer().is_some_and(|answer| !early.contains(&answer.reject)) {
             let length = exchange.bytes.len();
             exchange.bytes.truncate(random.size(1, exchange.waits_at.unwrap_or(length) - 1));
             exchange.waits_at = None;
@@ -135,102 +110,6 @@ pub(super) fn script(random: &mut Random, plan: &Plan, files: &Files) -> Vec<Exc
 
 fn closes_anyway(limits: &Limits, number: u64) -> bool {
     !limits.keep_alive || limits.max_requests_per_connection.is_some_and(|most| number >= most)
-}
-
-/// The content of a request: something that looks like a request itself and must not be taken for one.
-fn content(length: usize) -> Vec<u8> {
-    b"GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n0\r\n\r\n".iter().copied().cycle().take(length).collect()
-}
-
-fn chunked(random: &mut Random, content: &[u8]) -> Vec<u8> {
-    let mut coded = Vec::new();
-    let mut rest = content;
-    while !rest.is_empty() {
-        let (chunk, tail) = rest.split_at(random.size(1, rest.len()));
-        let extension = random.pick(&["", "", ";a", ";a=b;c=\"d \\\" e\"", " ; a = b"]);
-        coded.extend_from_slice(format!("{:X}{extension}\r\n", chunk.len()).as_bytes());
-        coded.extend_from_slice(chunk);
-        coded.extend_from_slice(b"\r\n");
-        rest = tail;
-    }
-    coded.extend_from_slice(random.pick(&["0\r\n\r\n", "000;last\r\n\r\n", "0\r\nTrailer: x\r\n\r\n"]).as_bytes());
-    coded
-}
-
-/// A request that breaks no rule.
-fn valid(random: &mut Random, plan: &Plan, files: &Files) -> Exchange {
-    let limits = &plan.limits;
-    let method = match random.between(0, 99) {
-        0..58 => "GET",
-        58..70 => "HEAD",
-        70..76 => "OPTIONS",
-        76..94 => *random.pick(&["POST", "PUT", "DELETE", "PATCH", "TRACE"]),
-        _ => *random.pick(&["get", "BREW", "X-!#$"]),
-    };
-    let case = files.case(random);
-    let version = *random.pick(&["1.1", "1.1", "1.1", "1.1", "1.1", "1.1", "1.7", "1.0", "1.0"]);
-    let is_old = version == "1.0";
-    let mut lines = Vec::new();
-    if !is_old || random.chance(500) {
-        lines.push((*random.pick(&["Host: a", "hOST:\t[::1]:8080 ", "Host: example.org:"])).to_owned());
-    }
-    let mut persists = !is_old;
-    if random.chance(if is_old { 600 } else { 120 }) {
-        let asks_close = random.chance(500);
-        persists = !asks_close;
-        lines.push(if asks_close { "Connection: x, CLOSE".into() } else { "connection: Keep-Alive".into() });
-    }
-    let is_standard = !matches!(method, "GET" | "HEAD" | "OPTIONS");
-    let (mut body, mut may_continue) = (Vec::new(), false);
-    if random.chance(if is_standard { 800 } else { 60 }) {
-        let length = random.size(1, usize::try_from(limits.max_content).expect("it is small").min(1500));
-        body = content(length);
-        if !is_old && random.chance(500) {
-            body = chunked(random, &body);
-            lines.push("Transfer-Encoding: Chunked".into());
-        } else {
-            lines.push(format!("Content-Length: {length}"));
-        }
-        if random.chance(300) {
-            lines.push("Expect: 100-Continue".into());
-            may_continue = !is_old;
-        }
-    }
-    if lines.len() < limits.max_field_lines && random.chance(500) {
-        lines.push("Accept: */*;q=0.8, text/html".into());
-    }
-    let request_line = format!("{method} {} HTTP/{version}", case.target);
-    let empty_lines = if random.chance(60) { random.size(1, 2) } else { 0 };
-    let head = format!("{}{request_line}\r\n{}\r\n\r\n", "\r\n".repeat(empty_lines), lines.join("\r\n"));
-    let head = if lines.is_empty() { head.replacen("\r\n\r\n\r\n", "\r\n\r\n", 1) } else { head };
-    let mut answer = if request_line.len() > limits.max_request_line {
-        Answer::to_reject(Reject::RequestLineTooLong)
-    } else if is_standard {
-        let is_known = method.bytes().all(|byte| byte.is_ascii_uppercase()) && method != "BREW";
-        Answer::to_reject(if is_known { Reject::MethodNotAllowed } else { Reject::MethodUnknown })
-    } else {
-        let status = if method == "OPTIONS" { Status::NoContent } else { case.status };
-        let of_get = method != "OPTIONS";
-        let reject = (status == Status::ServiceUnavailable).then_some(Reject::NoDescriptor);
-        let location = case.location.filter(|_| of_get);
-        let file = case.file.filter(|_| of_get);
-        Answer { status, reject, file, location, closes: false, says_close: false, asked_to_close: false, is_old }
-    };
-    if answer.reject != Some(Reject::RequestLineTooLong) {
-        answer.is_old = is_old;
-        answer.asked_to_close = !persists;
-        // A file that shrinks cannot be sent as promised, so that the connection must end.
-        let shrinks = answer.file.is_some_and(|file| files.left(file) < files.size(file));
-        answer.says_close |= !persists;
-        answer.closes |= !persists || (shrinks && method == "GET");
-    }
-    let mut exchange = Exchange::new(head.into_bytes(), answer);
-    // A line that is refused before its end is answered as if its method were not known: with content.
-    exchange.is_head = method == "HEAD" && request_line.len() <= limits.max_request_line;
-    exchange.may_continue = may_continue;
-    exchange.waits_at = (may_continue && random.chance(700)).then_some(exchange.bytes.len());
-    exchange.bytes.extend_from_slice(&body);
-    exchange
 }
 
 /// Changes bytes without an idea of what they mean.

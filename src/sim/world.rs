@@ -2,19 +2,24 @@
 
 use super::client::{Act, Client};
 use super::coverage::Coverage;
-use super::files::{FakeFile, Files};
+use super::files::{FakeFile, Files, PRESENT};
+use super::listing::UnderWay;
 use super::plan::Plan;
 use super::random::Random;
 use super::watch::Watch;
 use crate::connection::{Now, Table, Time};
+use crate::http::Status;
 use crate::http::date::DateCache;
-use crate::trace::{Drain, Level, Logger, Sink, trace};
+use crate::stats::Counters;
+use crate::trace::{AccessFormat, Drain, Level, Logger, Sink, trace_with_access};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 /// A run that takes more turns does not end.
 const MOST_TURNS: u64 = 60_000;
+/// One run of so many keeps an access log.
+const RUNS_PER_ACCESS_LOG: u64 = 16;
 /// Where drained bytes go.
 pub(super) const SCRATCH_BYTES: usize = 1024;
 
@@ -26,6 +31,29 @@ pub(super) struct Socket {
     pub(super) end_announced: bool,
     pub(super) queued: bool,
     pub(super) registered: bool,
+    /// A content in memory was not taken over yet, because something is to be sent before.
+    pub(super) waits_for_room: bool,
+    /// It never will be.
+    pub(super) passes_memory: bool,
+    /// The file was opened to bring its content into memory.
+    pub(super) was_opened: bool,
+    /// What the response under way needs its file for.
+    pub(super) need: Need,
+    /// The listing that it is.
+    pub(super) listing: Option<UnderWay>,
+}
+
+/// What a response needs a file for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Its bytes.
+    #[default]
+    Bytes,
+    /// Nothing more; but that is seen only once the last delimiter is written.
+    Delimiter,
+    /// The same, once the end of a listing is.
+    End,
+    Nothing,
 }
 
 /// What the driver itself counted, to hold the statistics against.
@@ -39,6 +67,20 @@ pub(super) struct Tally {
     pub(super) abandoned: u64,
     pub(super) stops: u64,
     pub(super) turns: u64,
+    /// Contents that were taken from memory, how many of them once there was room, and those for which there never would be.
+    pub(super) memory_hits: u64,
+    /// The same, but the file was opened to bring it there.
+    pub(super) memory_misses: u64,
+    pub(super) memory_late: u64,
+    pub(super) memory_passed: u64,
+    /// Those that wait for room, or did so when their connection was lost.
+    pub(super) memory_waits: u64,
+    /// Answers of several parts that came from memory; and how often some of a part was read, or sent without being read.
+    pub(super) parts_from_memory: u64,
+    pub(super) parts_read: u64,
+    pub(super) parts_sent: u64,
+    /// How often the next entry of a directory was not told yet.
+    pub(super) listing_waits: u64,
 }
 
 pub(super) struct World {
@@ -47,6 +89,9 @@ pub(super) struct World {
     pub(super) files: Files,
     pub(super) clients: Vec<Client>,
     pub(super) table: Table<FakeFile>,
+    pub(super) counters: Arc<Counters>,
+    /// How many answers are known to belong to some client.
+    pub(super) answers_noted: u64,
     pub(super) sockets: Box<[Socket]>,
     pub(super) ready: VecDeque<u32>,
     /// Clients that wait to be accepted.
@@ -56,15 +101,24 @@ pub(super) struct World {
     pub(super) scratch: [u8; SCRATCH_BYTES],
     pub(super) date: DateCache,
     pub(super) now: Now,
-    wall_offset: i64,
+    /// What the wall clock shows when the other one shows 0, in seconds.
+    wall_offset: u64,
     pub(super) stop_due: Option<u64>,
     pub(super) stop_wanted: bool,
     pub(super) abort_wanted: bool,
+    pub(super) drain_wanted: bool,
+    /// The tokens of all listings.
+    pub(super) listings: Vec<u64>,
     /// Tokens of connections that are over.
     pub(super) retired: Vec<u64>,
     pub(super) watch: Watch,
     pub(super) tally: Tally,
     pub(super) coverage: Coverage,
+    pub(super) access_log: Option<AccessFormat>,
+    /// The lines of the access log by status.
+    pub(super) logged: [u64; Status::COUNT],
+    /// The bytes of content in all of them.
+    pub(super) logged_bytes: u64,
     hash: u64,
     drain: Option<Drain>,
     tells_story: bool,
@@ -73,6 +127,8 @@ pub(super) struct World {
 /// The lines of the trace: counted for the coverage, and shown where somebody reads.
 struct Lines<'a> {
     coverage: &'a mut Coverage,
+    logged: &'a mut [u64; Status::COUNT],
+    logged_bytes: &'a mut u64,
     tells_story: bool,
 }
 
@@ -87,6 +143,14 @@ impl Sink for Lines<'_> {
             }
         }
     }
+
+    fn access(&mut self, line: fmt::Arguments<'_>) {
+        let line = line.to_string();
+        let status = Status::ALL.iter().find(|status| line.contains(&format!("\",\"status\":{},", status.code())));
+        self.logged[*status.expect("every line has a status") as usize] += 1;
+        let bytes = line.split_once("\"bytes\":").and_then(|(_, rest)| rest.split(',').next());
+        *self.logged_bytes += bytes.and_then(|digits| digits.parse::<u64>().ok()).expect("every line has its bytes");
+    }
 }
 
 impl World {
@@ -95,10 +159,16 @@ impl World {
         let plan = Plan::new(&mut random);
         let files = Files::new(&mut random, &plan);
         let clients: Vec<_> = (0..plan.clients).map(|_| Client::new(&mut random, &plan, &files)).collect();
-        let (tracer, drain, _) = trace(Level::Debug);
+        let access_log = seed.is_multiple_of(RUNS_PER_ACCESS_LOG).then_some(AccessFormat::Json);
+        let (tracer, drain, _) = trace_with_access(Level::Debug, access_log);
         let slots = plan.limits.max_connections;
+        let counters = Arc::<Counters>::default();
+        // Some are about to wrap.
+        let first_unique = if random.chance(200) { u64::MAX - 2 } else { random.next() };
         let mut world = Self {
-            table: Table::new(plan.limits, Arc::default(), tracer),
+            table: Table::new(plan.limits, plan.site.clone(), Arc::clone(&counters), tracer),
+            counters,
+            answers_noted: 0,
             sockets: vec![Socket::default(); slots].into_boxed_slice(),
             ready: VecDeque::with_capacity(slots),
             backlog: VecDeque::new(),
@@ -106,14 +176,19 @@ impl World {
             scratch: [0; SCRATCH_BYTES],
             date: DateCache::new(0),
             now: Now::default(),
-            wall_offset: 1_700_000_000,
+            wall_offset: u64::try_from(PRESENT).expect("it is after 1970"),
             stop_due: None,
             stop_wanted: false,
             abort_wanted: false,
+            drain_wanted: false,
+            listings: Vec::new(),
             retired: Vec::new(),
             watch: Watch::new(plan.limits),
             tally: Tally::default(),
             coverage: Coverage::default(),
+            access_log,
+            logged: [0; Status::COUNT],
+            logged_bytes: 0,
             hash: 0xcbf2_9ce4_8422_2325,
             drain: Some(drain),
             tells_story,
@@ -123,6 +198,7 @@ impl World {
             clients,
         };
         world.table.set_panic_on_violation(true);
+        world.table.set_seed(first_unique);
         world.advance_clock(0);
         world.note(|world| format!("{:#?}", world.plan));
         world
@@ -159,6 +235,9 @@ impl World {
             step = step.max(time.saturating_sub(self.now.time.0));
         }
         self.advance_clock(step);
+        if self.random.chance(faults.drain) {
+            self.drain_wanted = true;
+        }
         let everyone_done = self.clients.iter().all(Client::is_done) && self.refusals.is_empty();
         if !self.stop_wanted && (everyone_done || self.random.chance(faults.early_stop)) {
             self.stop_wanted = true;
@@ -183,8 +262,8 @@ impl World {
     /// Time passes; also within a turn, when a system call takes some.
     pub(super) fn advance_clock(&mut self, nanoseconds: u64) {
         let time = self.now.time.after(nanoseconds);
-        let seconds = i64::try_from(time.0 / 1_000_000_000).expect("a run lasts for hours at most");
-        self.now = Now { time: Time(time.0), wall_seconds: self.wall_offset + seconds };
+        let wall_nanoseconds = self.wall_offset * 1_000_000_000 + time.0;
+        self.now = Now { time: Time(time.0), wall_nanoseconds };
     }
 
     fn let_clients_act(&mut self) {
@@ -202,19 +281,17 @@ impl World {
     }
 
     fn turn_ends(&mut self) {
-        let mut sending = 0;
         for slot in 0..self.sockets.len() {
             let slot = u32::try_from(slot).expect("there are few slots");
             let state = self.table.state(slot);
             self.coverage.take_state(state);
-            sending += u64::from(state == crate::connection::State::SendingResponse);
+            let most_open = u64::from(state == crate::connection::State::SendingResponse);
+            assert!(self.files.open_for(slot) <= most_open, "slot {slot} holds a file in {}", state.name());
             let wants_input = self.table.wants_input(slot);
             let may_read = self.stop_due.is_none() || state == crate::connection::State::Closing;
             assert!(!wants_input || may_read, "slot {slot} still reads requests though the server stops");
             self.watch.turn_ends(slot, state, wants_input, self.now.time.0);
         }
-        let open = self.files.open_now();
-        assert!(open <= sending, "{open} files are open while {sending} responses are being sent");
         if !self.retired.is_empty() {
             let token = *self.random.pick(&self.retired);
             assert_eq!(self.table.slot_of(token), None, "the token of a connection that is over names a slot");
@@ -247,10 +324,11 @@ impl World {
 
     /// Reads what the table has recorded. The ring's reader reads until its writer is gone, so the table gets another one.
     fn flush_trace(&mut self) {
-        let (tracer, drain, _) = trace(Level::Debug);
+        let (tracer, drain, _) = trace_with_access(Level::Debug, self.access_log);
         drop(std::mem::replace(self.table.tracer(), tracer));
         if let Some(old) = self.drain.replace(drain) {
-            old.run(&mut Lines { coverage: &mut self.coverage, tells_story: self.tells_story }, "www");
+            let Self { coverage, logged, logged_bytes, tells_story, .. } = self;
+            old.run(&mut Lines { coverage, logged, logged_bytes, tells_story: *tells_story }, "www");
         }
     }
 }
