@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pooled_httpd
 import pytest
-from support import ROOT, Site, open_descriptors
+from support import ROOT, Site, open_descriptors, threads_left
 
 
 @pytest.hookimpl(wrapper=True)
@@ -26,7 +26,7 @@ def nothing_left_behind() -> Iterator[None]:
     """No test leaves a descriptor or a thread behind."""
     descriptors, threads = open_descriptors(), len(os.listdir("/proc/self/task"))
     yield
-    assert len(os.listdir("/proc/self/task")) <= threads
+    assert threads_left(threads) <= threads
     assert open_descriptors() <= descriptors
 
 

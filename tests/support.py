@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,18 @@ PATIENCE = 10.0
 def open_descriptors() -> int:
     """Count the descriptors of this process."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def threads_left(wanted: int) -> int:
+    """Count the threads of this process, once there are no more than ``wanted`` or as many stay.
+
+    A thread that has ended may be listed for a moment more, and one that closes what watches directories lasts for some
+    milliseconds.
+    """
+    deadline = time.monotonic() + 1
+    while (count := len(os.listdir("/proc/self/task"))) > wanted and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return count
 
 
 def need(tool: str) -> str:
@@ -111,15 +124,38 @@ class Raw:
             fields[name.lower()] = value
         code = int(status)
         without_content = method == "HEAD" or code < 200 or code in (204, 304)
-        length = 0 if without_content else int(fields["content-length"])
         if code >= 200:
             assert "date" in fields
+        if "transfer-encoding" in fields and not without_content:
+            assert fields["transfer-encoding"] == "chunked"
+            assert "content-length" not in fields
+            self.received = rest
+            return Response(code, head, fields, self._chunks())
+        length = 0 if without_content else int(fields["content-length"])
         while len(rest) < length:
             self.received = rest
             assert self._more(), f"the connection ended {length - len(rest)} bytes short"
             rest = self.received
         self.received = rest[length:]
         return Response(code, head, fields, rest[:length])
+
+    def _chunks(self) -> bytes:
+        """Read chunks up to the last, strictly."""
+        content = b""
+        while True:
+            while b"\r\n" not in self.received:
+                assert self._more(), "the connection ended inside a chunk size"
+            size, _, rest = self.received.partition(b"\r\n")
+            assert re.fullmatch(rb"[0-9a-f]+", size), size
+            length = int(size, 16)
+            while len(rest) < length + 2:
+                self.received = rest
+                assert self._more(), "the connection ended inside a chunk"
+                rest = self.received
+            assert rest[length : length + 2] == b"\r\n"
+            content, self.received = content + rest[:length], rest[length + 2 :]
+            if length == 0:
+                return content
 
     def closed(self) -> bool:
         """Wait for the server's end of the connection; true if nothing came before it."""
@@ -139,6 +175,18 @@ def exchange(port: int, data: bytes, method: str = "GET") -> Response:
         while response.status < 200:
             response = raw.response(method)
         return response
+
+
+def settled_tag(port: int, path: str) -> str:
+    """Return the ETag of a file once it stays the same: while it is very young, each answer has a tag of its own."""
+    deadline = time.monotonic() + PATIENCE
+    last = ""
+    while time.monotonic() < deadline:
+        tag = exchange(port, get(path, method="HEAD"), "HEAD").fields["etag"]
+        if tag == last:
+            return tag
+        last = tag
+    raise AssertionError(f"the ETag of {path} never settles: {last}")
 
 
 def get(path: str, *fields: str, method: str = "GET", version: str = "HTTP/1.1") -> bytes:
@@ -183,11 +231,17 @@ class Program:
     _rest: bytes = b""
 
     @classmethod
-    def start(cls, *arguments: str | Path, wrapper: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Self:
-        """Start it on a free port of 127.0.0.1 and wait until it is ready."""
+    def start(
+        cls,
+        *arguments: str | Path,
+        port: int = 0,
+        wrapper: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> Self:
+        """Start it on a port of 127.0.0.1, a free one unless told otherwise, and wait until it is ready."""
         if not PROGRAM.exists():
             pytest.skip("the program is not built: run it by `make test`")
-        command = [*wrapper, str(PROGRAM), "--host", "127.0.0.1", "--port", "0", *map(str, arguments)]
+        command = [*wrapper, str(PROGRAM), "--host", "127.0.0.1", "--port", str(port), *map(str, arguments)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=None if env is None else {**os.environ, **env})
         program = cls(process)
         program.wait_for("Server ready")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import sys
@@ -18,6 +19,13 @@ def test_the_table_of_options_is_the_servers_own() -> None:
     table = README.partition("| option | default |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", table, re.M)
     assert rows == pooled_httpd.options()
+
+
+def test_the_options_on_the_site_are_the_servers_own() -> None:
+    """The same list on the page that ``www`` has of it."""
+    page = (ROOT / "www" / "docs" / "index.html").read_text()
+    rows = re.findall(r'<tr><th scope="row"><code>(\w+)</code></th><td>(.+?)</td><td>(.+?)\.</td></tr>', page)
+    assert [tuple(map(html.unescape, row)) for row in rows] == pooled_httpd.options()
 
 
 def test_the_python_of_the_readme_runs() -> None:
