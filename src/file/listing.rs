@@ -7,9 +7,12 @@
 
 #[cfg(test)]
 mod cases;
+mod desks;
 mod selection;
 #[cfg(test)]
 mod sharing;
+
+pub use desks::Desks;
 
 use super::{Root, facts};
 use crate::http::listing::{Kind, Position};

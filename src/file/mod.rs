@@ -15,7 +15,7 @@ mod watch;
 use crate::connection::{FileFacts, OpenError, Opened};
 use crate::http::negotiation::{Coding, Codings};
 use cache::Cache;
-pub use listing::{Desk, EntryFacts, Listing, Progress};
+pub use listing::{Desks, EntryFacts, Listing, Progress};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;

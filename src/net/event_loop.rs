@@ -13,7 +13,7 @@ use super::stop::Stop;
 use crate::alloc::{HeapUse, thread_heap_use};
 use crate::config::{Config, Site};
 use crate::connection::{Input, Now, Room, Table, Time};
-use crate::file::{Desk, Root};
+use crate::file::{Desks, Root};
 use crate::http::date::DateCache;
 use crate::stats::Counters;
 use crate::trace::{Event, Tracer};
@@ -71,7 +71,7 @@ pub struct EventLoop {
     reserve: Option<OwnedFd>,
     root: Root,
     /// Where directories are listed, if they are.
-    desk: Option<Desk>,
+    desks: Option<Desks>,
     shows_hidden: bool,
     scratch: Box<[u8]>,
     date: DateCache,
@@ -126,7 +126,7 @@ impl EventLoop {
             refusals: Refusals::new(),
             reserve: Some(accepting::reserve()?),
             root,
-            desk: config.site.listing.then(|| Desk::new(slots)),
+            desks: config.site.listing.then(|| Desks::new(slots)),
             shows_hidden: config.site.hidden,
             scratch: vec![0; scratch_bytes(&config.site)].into_boxed_slice(),
             date: DateCache::new(0),
@@ -149,7 +149,7 @@ impl EventLoop {
             + EVENTS_PER_TURN * 12
             + scratch_bytes(&config.site)
             + Root::heap_bytes()
-            + if config.site.listing { Desk::HEAP_BYTES } else { 0 }
+            + if config.site.listing { Desks::heap_bytes(limits.max_connections) } else { 0 }
     }
 
     /// Serves until it is told to stop. The thread that calls it is the one whose heap calls are counted from here on.

@@ -72,13 +72,22 @@ impl Walk {
     }
 
     pub(super) fn call(&mut self, desk: &mut Desk, root: &mut Root) -> Progress {
+        self.call_by(|listing, position| desk.next(root, listing, position))
+    }
+
+    pub(super) fn call_desks(&mut self, desks: &mut Desks, root: &mut Root) -> Progress {
+        let connection = usize::try_from(self.token).expect("there are few");
+        self.call_by(|listing, position| desks.next(root, connection, listing, position))
+    }
+
+    fn call_by(&mut self, next: impl FnOnce(&Listing<'_>, &mut Position) -> Progress) -> Progress {
         let listing = Listing {
             token: self.token,
             directory: &self.directory,
             name: self.name.as_bytes(),
             shows_hidden: self.shows_hidden,
         };
-        let progress = desk.next(root, &listing, &mut self.position);
+        let progress = next(&listing, &mut self.position);
         self.calls += 1;
         if let Progress::Entry(facts) = progress {
             assert_eq!(facts.kind, self.position.kind());

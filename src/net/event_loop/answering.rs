@@ -89,7 +89,8 @@ impl EventLoop {
             Action::List { token, directory, name, position } => {
                 let mut position = *position;
                 let listing = Listing { token, directory, name, shows_hidden: self.shows_hidden };
-                let progress = self.desk.as_mut().map(|desk| desk.next(root, &listing, &mut position));
+                let desks = self.desks.as_mut();
+                let progress = desks.map(|desks| desks.next(root, slot as usize, &listing, &mut position));
                 match progress.unwrap_or(Progress::Failed) {
                     Progress::Entry(EntryFacts { size, modified_seconds, .. }) => {
                         table.listed(slot, Listed::Entry { position: &position, size, modified_seconds });
