@@ -476,7 +476,24 @@ def lost(report: str, kind: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-def test_valgrind_finds_no_error_and_no_leak(target: Site, tmp_path: Path) -> None:
+def run_common(port: int) -> None:
+    """Send a thousand requests of every kind."""
+    run_load(port, 6, 2)
+
+
+def run_with_every_option(port: int) -> None:
+    """Send a thousand requests of those that options are for."""
+    run_optional(port, 40)
+
+
+@pytest.mark.parametrize(
+    ("options", "load"),
+    [([], run_common), (EVERY_OPTION, run_with_every_option)],
+    ids=["no option", "every option"],
+)
+def test_valgrind_finds_no_error_and_no_leak(
+    target: Site, tmp_path: Path, options: list[str], load: Callable[[int], None]
+) -> None:
     """1,000 requests and a stop: no invalid access, no use of what was never written, and every block given back.
 
     Still reachable is one block of the Rust runtime, 544 bytes: the node of the tree in which it keeps the threads'
@@ -487,10 +504,10 @@ def test_valgrind_finds_no_error_and_no_leak(target: Site, tmp_path: Path) -> No
     flags = ("--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9", f"--log-file={log}")
     valgrind = (need("valgrind"), *flags)
     with (
-        Program.start("--max-connections", str(MAX_CONNECTIONS), target.root, wrapper=valgrind) as program,
+        Program.start("--max-connections", str(MAX_CONNECTIONS), *options, target.root, wrapper=valgrind) as program,
         Output(program) as output,
     ):
-        run_load(program.port, 6, 2)
+        load(program.port)
         numbers = output.statistics(signal.SIGINT)
         status = program.process.wait(LONG)
     report = log.read_text()
