@@ -382,6 +382,36 @@ mod tests {
     }
 
     #[test]
+    fn options_that_need_memory_say_how_much() {
+        let config = |pairs: &[(&str, Value)]| {
+            let mut options = Options::new(".", "127.0.0.1");
+            for (name, value) in pairs {
+                options.set(name, value.clone()).expect("each alone is right");
+            }
+            options.config().map(|_| ()).map_err(|error| error.to_string())
+        };
+        let line = |bytes: usize| Value::Text(format!("A: {}", "b".repeat(bytes - "A: \r\n".len())));
+        let (status, listing) = (Value::Text("/status".into()), Value::Switch(true));
+        assert_eq!(config(&[("status_path", status.clone()), ("header", line(1616))]), Ok(()));
+        assert_eq!(
+            config(&[("status_path", status), ("header", line(1617))]),
+            Err("status_path: the statistics need a buffer_size of 16385 bytes; it is 16384".into())
+        );
+        assert_eq!(config(&[("listing", listing.clone()), ("pool_size", Value::Integer(1024))]), Ok(()));
+        assert_eq!(
+            config(&[("listing", listing), ("pool_size", Value::Integer(1023))]),
+            Err("listing: a listing needs a pool_size of 1024 bytes".into())
+        );
+        for (option, value, named) in [
+            ("header", line(16_000), "header"),
+            ("cache_control", Value::Text("x".repeat(16_000)), "cache_control or cors"),
+        ] {
+            let error = config(&[(option, value)]).expect_err("it does not fit");
+            assert!(error.starts_with(&format!("{named}: these field lines need a buffer_size of 17")), "{error}");
+        }
+    }
+
+    #[test]
     fn a_small_buffer_shortens_the_default_request_line() {
         assert_eq!(set("buffer_size", "2048").map(|config| config.limits.max_request_line), Ok(1024));
     }

@@ -6,6 +6,7 @@ use super::listing::Listing;
 use super::pool::{Pool, PoolExhausted, PoolSlice};
 use crate::http::Status;
 use crate::http::range::ByteRange;
+use crate::http::request_line::Method;
 use crate::http::response_head::HeadWriter;
 
 /// The most bytes that stand before a part: its delimiter, Content-Type and Content-Range.
@@ -171,7 +172,7 @@ pub(super) fn put_content_range(head: &mut HeadWriter<'_>, range: ByteRange, siz
 impl<F> Connection<F> {
     /// The content of a response whose head has just been written: taken over from memory, or to be read from the file. `range`
     /// is none where all of it goes, and does not matter where there are parts; `head` is the status and whether the connection
-    /// persists.
+    /// persists. HEAD gets none of it (RFC 9110 section 9.3.2).
     pub(super) fn content_of(
         &mut self,
         source: Source<'_, F>,
@@ -180,6 +181,9 @@ impl<F> Connection<F> {
         size: u64,
         head: (Status, bool),
     ) -> Reply<F> {
+        if self.request.line.method == Method::Head {
+            return Reply::of_buffered(head.0, head.1, 0);
+        }
         let (offset, length) = range.map_or((0, size), |range| (range.first, range.length()));
         let content_length = parts.map_or(length, |parts| parts.content_length);
         let mut reply = Reply::of_buffered(head.0, head.1, content_length);

@@ -144,10 +144,7 @@ impl<F> Connection<F> {
             head.field("Content-Type", b"text/html; charset=utf-8");
             head.number_field("Content-Length", size);
         });
-        let reply = match self.request.line.method {
-            Method::Head => Reply::of_buffered(failure.status, persistent, 0),
-            _ => self.content_of(source, None, None, size, (failure.status, persistent)),
-        };
+        let reply = self.content_of(source, None, None, size, (failure.status, persistent));
         self.begin_reply(core, reply);
         self.record(core, Event::Answering(failure.status));
     }
@@ -165,11 +162,10 @@ impl<F> Connection<F> {
         let last_modified = facts.modified_seconds.min(core.now.wall_seconds());
         let is_settled = facts.modified_seconds < core.now.wall_seconds();
         let validators = Validators { etag: tag.as_bytes(), last_modified, is_settled };
-        let media_type = media_type::of_file_name(self.name().to_bytes());
         let (range, parts) = match self.decide(&validators, facts.size) {
             Decision::Whole => (None, None),
             Decision::Part(range) => (Some(range), None),
-            Decision::Parts(list) => match self.parts_of(&list, facts.size, media_type, core) {
+            Decision::Parts(list) => match self.parts_of(&list, facts.size, core) {
                 Ok(parts) => (None, Some(parts)),
                 Err(PoolExhausted) => return self.reject(core, Reject::PoolExhausted),
             },
@@ -181,6 +177,7 @@ impl<F> Connection<F> {
             }
         };
         let persistent = self.may_persist(core);
+        let media_type = media_type::of_file_name(self.name().to_bytes());
         let status = if range.is_some() || parts.is_some() { Status::PartialContent } else { Status::Ok };
         self.write_head(core, status, persistent, varies_by_coding(core), |head, site| {
             match (&parts, range) {
@@ -204,10 +201,7 @@ impl<F> Connection<F> {
             head.field("Accept-Ranges", b"bytes");
             put_cache_control(head, site);
         });
-        let reply = match self.request.line.method {
-            Method::Head => Reply::of_buffered(status, persistent, 0),
-            _ => self.content_of(source, range, parts, facts.size, (status, persistent)),
-        };
+        let reply = self.content_of(source, range, parts, facts.size, (status, persistent));
         self.begin_reply(core, reply);
         core.tracer.record_text(Some(self.number), Event::ServingFile(facts.size), self.name().to_bytes());
     }
@@ -235,13 +229,8 @@ impl<F> Connection<F> {
         }
     }
 
-    fn parts_of(
-        &mut self,
-        list: &RangeList,
-        size: u64,
-        media_type: (&'static str, &'static str),
-        core: &mut Core,
-    ) -> Result<Parts, PoolExhausted> {
+    fn parts_of(&mut self, list: &RangeList, size: u64, core: &mut Core) -> Result<Parts, PoolExhausted> {
+        let media_type = media_type::of_file_name(self.name().to_bytes());
         let boundary = core.take_unique();
         let pool = &mut self.lease.as_mut().ok_or(PoolExhausted)?.pool;
         Parts::new(pool, list.as_slice(), size, boundary, media_type)
