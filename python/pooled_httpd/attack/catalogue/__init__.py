@@ -1,0 +1,12 @@
+"""The catalogue: raw requests by family, each with its rule, what a server may do with it and what it must never do."""
+
+from __future__ import annotations
+
+from pooled_httpd.attack.case import Case, Family
+from pooled_httpd.attack.catalogue import request_line
+
+#: Every family, in the order of the report.
+FAMILIES: tuple[Family, ...] = (request_line.FAMILY,)
+
+#: Every case by its id.
+CASES: dict[str, Case] = {case.id: case for family in FAMILIES for case in family.cases}
