@@ -107,8 +107,8 @@ class ResponseReader:
                 self._raw += data
                 data = self._take_events(connection)
             except h11.RemoteProtocolError as error:
-                # An end with nothing before it is no fault; h11 calls it one.
-                self.fault = "" if ended and not self._raw else str(error)
+                # An end with nothing before it, or interim responses alone, is no fault; h11 calls it one.
+                self.fault = "" if ended and not self.has_begun else str(error)
                 return
             ended = False
 
@@ -123,6 +123,12 @@ class ResponseReader:
             self._connection.send(h11.EndOfMessage())
             self._head, self._content, self._interim = None, [], []
         return self._connection
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether some of a final response has come, and not all of it; an interim one alone is none of it."""
+        only_interim = bool(self._interim) and self._head is None and self._raw.endswith(b"\r\n\r\n")
+        return bool(self._raw) and not only_interim
 
     def _take_events(self, connection: h11.Connection) -> bytes:
         """Take what is complete. Returns the bytes behind the end of a response."""
