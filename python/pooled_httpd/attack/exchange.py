@@ -1,0 +1,133 @@
+"""Many short conversations at once: each sends its bytes, closes its sending side and reads to the end.
+
+Because the client announces its end, a server has all that it will get and must answer or close at once: whoever does
+neither hangs. Bytes go out on every connection of a batch before the first is read, so that the server works meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pooled_httpd.attack.reading import Ending, ResponseReader
+from pooled_httpd.attack.target import Target
+
+_PLAIN_HEAD = re.compile(
+    rb"HTTP/1\.[01] ([2-5][0-9][0-9]) [^\r\n]*\r\n(?:[^\r\n]+\r\n)*?Content-Length: ([0-9]+)\r\n", re.I
+)
+_NO_CONTENT = (b"204", b"304")
+_RECEIVE_BYTES = 1 << 18
+#: The most bytes that are read of one conversation.
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came back: the status codes of final responses, how it ended, all bytes, and what was wrong with them."""
+
+    statuses: tuple[int, ...]
+    ending: Ending
+    received: bytes
+    fault: str = ""
+
+
+def exchange(
+    target: Target, requests: Sequence[bytes], methods: Sequence[Sequence[str]], patience: float
+) -> list[Seen]:
+    """Send each on a connection of its own and read what comes back, in ``patience`` seconds each.
+
+    ``methods`` has those of the requests in each, as far as they are known. Raises OSError where no connection can be
+    made.
+    """
+    connections: list[socket.socket] = []
+    try:
+        for data in requests:
+            connections.append(_open(target, data, patience))
+        return [_read(connection, names) for connection, names in zip(connections, methods, strict=True)]
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def _open(target: Target, data: bytes, patience: float) -> socket.socket:
+    connection = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # The kernel's own time limits: a blocking call then is one system call, not two.
+        limit = struct.pack("ll", int(patience), int(patience % 1 * 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        connection.connect((target.address, target.port))
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+    except OSError:
+        # The server has closed already, or takes no more; what it said can still be read.
+        pass
+    return connection
+
+
+def _read(connection: socket.socket, methods: Sequence[str]) -> Seen:
+    received = b""
+    ending = Ending.CLOSED
+    while True:
+        try:
+            data = connection.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            ending = Ending.OPEN
+            break
+        except OSError:
+            ending = Ending.RESET
+            break
+        if not data:
+            break
+        received += data
+        if len(received) > MOST_BYTES:
+            ending = Ending.OPEN
+            break
+    return parse(received, methods, ending)
+
+
+def parse(received: bytes, methods: Sequence[str], ending: Ending) -> Seen:
+    """The responses in received bytes. Plain ones are read here, for speed, all others by h11."""
+    statuses = _plain_statuses(received, methods)
+    if statuses is not None:
+        return Seen(statuses, ending, received)
+    reader = _read_strictly(received, methods, ending)
+    if reader.fault and reader.rest.endswith(b"\r\n\r\n"):
+        # Whoever refuses what it could not read does not know whether the answer has content.
+        without = _read_strictly(received, [*methods[: len(reader.responses)], "HEAD"], ending)
+        reader = reader if without.fault else without
+    fault = reader.fault or ("an incomplete response" if reader.has_begun else "")
+    if fault and ending is Ending.CLOSED:
+        ending = Ending.MALFORMED
+    return Seen(tuple(response.status for response in reader.responses), ending, received, fault)
+
+
+def _read_strictly(received: bytes, methods: Sequence[str], ending: Ending) -> ResponseReader:
+    reader = ResponseReader(methods)
+    reader.feed(received)
+    if ending is Ending.CLOSED:
+        reader.feed(b"")
+    return reader
+
+
+def _plain_statuses(received: bytes, methods: Sequence[str]) -> tuple[int, ...] | None:
+    """The status codes where every response has a Content-Length and all of its content; None where it takes more."""
+    statuses: list[int] = []
+    position = 0
+    while position < len(received):
+        head = _PLAIN_HEAD.match(received, position)
+        end = received.find(b"\r\n\r\n", position)
+        if head is None or end < 0 or head.end() > end + 2:
+            return None
+        is_head = len(statuses) < len(methods) and methods[len(statuses)] == "HEAD"
+        length = 0 if is_head or head[1] in _NO_CONTENT else int(head[2])
+        position = end + 4 + length
+        statuses.append(int(head[1]))
+    return tuple(statuses) if position == len(received) else None
