@@ -1,0 +1,28 @@
+"""Where findings are kept, so that what one machine finds another replays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
+
+
+def open_database(where: str) -> ExampleDatabase:
+    """A Hypothesis example database: a Redis server (``redis://host:port/number``), or a directory.
+
+    Raises ValueError where the Redis server does not answer or the package ``redis`` is missing.
+    """
+    if "://" not in where:
+        return DirectoryBasedExampleDatabase(Path(where))
+    try:
+        from hypothesis.extra.redis import RedisExampleDatabase
+        from redis import Redis
+        from redis.exceptions import RedisError
+    except ImportError as error:
+        raise ValueError(f"{where} needs the package redis: pip install 'pooled_httpd[attack]'") from error
+    try:
+        connection = Redis.from_url(where)
+        connection.ping()
+    except (RedisError, ValueError) as error:
+        raise ValueError(f"no Redis server answers at {where}: {error}") from error
+    return RedisExampleDatabase(connection, key_prefix=b"pooled_httpd:")
