@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pooled_httpd.attack.case import Case, Family
 from pooled_httpd.attack.catalogue import request_line
 
@@ -9,4 +11,4 @@ from pooled_httpd.attack.catalogue import request_line
 FAMILIES: tuple[Family, ...] = (request_line.FAMILY,)
 
 #: Every case by its id.
-CASES: dict[str, Case] = {case.id: case for family in FAMILIES for case in family.cases}
+CASES: dict[str, Case] = {case.id: replace(case, family=family.id) for family in FAMILIES for case in family.cases}

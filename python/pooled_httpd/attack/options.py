@@ -1,0 +1,50 @@
+"""The options that say who is attacked and what is known of it: the same for the commands and for pytest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from pooled_httpd.attack.target import PASSWD, Target
+
+#: Names, and what argparse and pytest make of them.
+_TARGET_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--target", {"metavar": "HOST:PORT", "help": "the server to attack, such as localhost:8080"}),
+    ("--allow-remote", {"metavar": "HOST", "help": "name the host again where it is not this machine"}),
+    (
+        "--known-path",
+        {"metavar": "PATH", "default": "/index.html", "help": "a file that it has (/index.html)"},
+    ),
+    ("--directory", {"metavar": "PATH", "help": "a directory that it has, without the final slash"}),
+    ("--escaping-link", {"metavar": "PATH", "help": "a link in its document root that leads out of it"}),
+    ("--secret", {"metavar": "TEXT", "action": "append", "help": "text that no answer may contain; repeatable"}),
+    ("--patience", {"metavar": "SECONDS", "type": float, "default": 2.0, "help": "time for an answer; 2 by default"}),
+    (
+        "--wait",
+        {
+            "metavar": "SECONDS",
+            "type": float,
+            "default": 0.0,
+            "help": "its longest timeout and some more: then what never becomes complete is tried too",
+        },
+    ),
+)
+
+
+def add_target_options(add: Callable[..., Any]) -> None:
+    """Add them by ``add_argument`` of argparse or ``addoption`` of pytest."""
+    for name, settings in _TARGET_OPTIONS:
+        add(name, **settings)
+
+
+def target_of(options: argparse.Namespace) -> Target:
+    """The target that the options name. TargetError where they name none."""
+    return Target.parse(options.target or "", allow_remote=options.allow_remote).with_options(
+        known_path=options.known_path,
+        directory=options.directory,
+        escaping_link=options.escaping_link,
+        secrets=(PASSWD, *(text.encode() for text in options.secret or ())),
+        patience=options.patience,
+        wait=options.wait,
+    )
