@@ -9,6 +9,7 @@ Two things are taken as the server takes them, because clients send them and the
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -22,11 +23,15 @@ _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _REG_NAME = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _IP_FUTURE = re.compile(rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+")
-_QUOTED = rb'"(?:[\t\x20!#-\[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
-_CHUNK_EXTENSION = re.compile(
-    rb"(?:[ \t]*;[ \t]*%(token)s(?:[ \t]*=[ \t]*(?:%(token)s|%(quoted)s))?)*"
-    % {b"token": TOKEN.pattern, b"quoted": _QUOTED}
-)
+_QUOTED_BEGUN = rb'"(?:[\t\x20!#-\[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*'
+_VALUE = rb"(?:" + TOKEN.pattern + rb"|" + _QUOTED_BEGUN + rb'")'
+_EXTENSIONS = rb"(?:[ \t]*;[ \t]*" + TOKEN.pattern + rb"(?:[ \t]*=[ \t]*" + _VALUE + rb")?)*"
+_CHUNK_EXTENSIONS = re.compile(_EXTENSIONS)
+#: How extensions, and a trailer section's line, can begin whose end has not come.
+_VALUE_BEGUN = rb"(?:" + _VALUE + rb"[ \t]*|" + _QUOTED_BEGUN + rb"\\?)?"
+_ONE_BEGUN = rb"(?:" + TOKEN.pattern + rb"[ \t]*(?:=[ \t]*" + _VALUE_BEGUN + rb")?)?"
+_EXTENSIONS_BEGUN = re.compile(_EXTENSIONS + rb"(?:[ \t]*(?:;[ \t]*" + _ONE_BEGUN + rb")?|\r)")
+_TRAILER_BEGUN = re.compile(rb"(?:" + TOKEN.pattern + rb"(?::[\t\x20-\x7e\x80-\xff]*\r?)?|\r)?")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _HEXDIG = tuple(bytes([digit]) for digit in b"0123456789ABCDEFabcdef")
 
@@ -75,9 +80,19 @@ class Message:
         return [value for key, value in self.fields if key == name]
 
 
+class Place(enum.StrEnum):
+    """A part of a request."""
+
+    REQUEST_LINE = "request line"
+    HEADERS = "header section"
+    CONTENT = "content"
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What bytes are: requests in order, then a fault, or the beginning of a request, or nothing more.
+
+    Where it is the beginning of a request, ``place`` says in what part of it the bytes end.
 
     ``ignored`` has what follows a request that does not persist, or a fault. ``methods`` are those of the requests
     and of what is refused, as far as its request line is one.
@@ -86,6 +101,7 @@ class Reading:
     messages: tuple[Message, ...]
     fault: Fault | None = None
     incomplete: bytes = b""
+    place: Place = Place.REQUEST_LINE
     ignored: bytes = b""
     methods: tuple[str, ...] = ()
 
@@ -112,18 +128,21 @@ def read(data: bytes, limits: Limits | None = None) -> Reading:
     methods: list[str] = []
     position = 0
     while position < len(data):
+        place = Place.REQUEST_LINE
         try:
             start = _skip_empty_lines(data, position, limits)
             if start == len(data):
                 break
             method, target, minor, after_line = _read_request_line(data, start, limits)
             methods.append(method.decode("ascii"))
+            place = Place.HEADERS
             fields, after_head = _fields(data, start, after_line, limits)
+            place = Place.CONTENT
             message, end = _content(data, after_head, method, target, minor, fields, limits)
         except _Refused as refused:
             return Reading(tuple(messages), refused.fault, ignored=data[position:], methods=tuple(methods))
         except _Incomplete:
-            return Reading(tuple(messages), incomplete=data[position:], methods=tuple(methods))
+            return Reading(tuple(messages), incomplete=data[position:], place=place, methods=tuple(methods))
         messages.append(message)
         position = end
         if not message.persists:
@@ -337,8 +356,13 @@ def _chunked(data: bytes, position: int, limits: Limits) -> tuple[bytes, int]:
             raise _Incomplete
         if len(content) + int(size[0], 16) > limits.content and not data[size.end() :].startswith(_HEXDIG):
             raise _Refused("content too large", "RFC 9110 section 15.5.14", 413)
-        line, position = _line(data, size.end(), tabs=True)
-        if not _CHUNK_EXTENSION.fullmatch(line):
+        try:
+            line, position = _line(data, size.end(), tabs=True)
+        except _Incomplete:
+            if not _EXTENSIONS_BEGUN.fullmatch(data, size.end()):
+                raise _Refused("malformed chunk size or extension", "RFC 9112 section 7.1.1") from None
+            raise
+        if not _CHUNK_EXTENSIONS.fullmatch(line):
             raise _Refused("malformed chunk size or extension", "RFC 9112 section 7.1.1")
         extensions += len(line)
         if extensions > limits.chunk_extensions:
@@ -358,7 +382,12 @@ def _chunked(data: bytes, position: int, limits: Limits) -> tuple[bytes, int]:
 def _trailers(data: bytes, position: int, limits: Limits) -> int:
     start, lines = position, 0
     while True:
-        line, position = _line(data, position, tabs=True)
+        try:
+            line, position = _line(data, position, tabs=True)
+        except _Incomplete:
+            if not _TRAILER_BEGUN.fullmatch(data, position):
+                raise _Refused("malformed trailer section", "RFC 9112 section 7.1.2") from None
+            raise
         if position - start > limits.trailers:
             raise _Refused("trailer section too large", "RFC 9112 section 7.1.2", 400, 431)
         if not line:

@@ -142,7 +142,7 @@ def schedules(
 
 
 def register() -> None:
-    """Register the types with Hypothesis; its entry point calls this."""
+    """Register the types with Hypothesis."""
     st.register_type_strategy(ValidRequest, valid_requests().map(ValidRequest))
     st.register_type_strategy(NearlyValidRequest, nearly_valid_requests().map(NearlyValidRequest))
     st.register_type_strategy(HostileRequest, hostile_requests().map(HostileRequest))
