@@ -14,6 +14,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -78,6 +79,15 @@ class RawClient:
         """Close the connection."""
         self.close()
 
+    @property
+    def methods(self) -> Sequence[str]:
+        """The methods of the requests on this connection, in order, as far as one of them is HEAD."""
+        return self._reader.methods
+
+    @methods.setter
+    def methods(self, methods: Sequence[str]) -> None:
+        self._reader.methods = methods
+
     def send(self, data: bytes) -> Self:
         """Send all of it, in as few segments as the kernel makes."""
         view = memoryview(data)
@@ -112,11 +122,9 @@ class RawClient:
         return self
 
     def half_close(self) -> Self:
-        """Close the sending side: the server reads an end."""
-        try:
+        """Close the sending side: the server reads an end. Nothing happens where the connection is over."""
+        with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.was_reset = True
         return self
 
     def reset(self) -> None:

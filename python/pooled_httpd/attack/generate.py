@@ -199,6 +199,7 @@ WRONG: dict[str, tuple[bytes, ...]] = {
         b"HTTP/1.",
         b"HTTP/11",
         b"HTTP/1.10",
+        b"HTTP/1.0",
         b"HTTP/01.1",
         b"http/1.1",
         b"HTTP/2.0",
@@ -221,6 +222,9 @@ WRONG: dict[str, tuple[bytes, ...]] = {
         b"\r\n\n",
         b"\x85",
         b"\x0b\r\n",
+        b"\r\nHost: b\r\n",
+        b"\r\nContent-Length: 1\r\n",
+        b"\r\nTransfer-Encoding: chunked\r\n",
     ),
     "head end": (b"\n", b"\r", b"\r\r\n", b" \r\n", b"\x00", b"\n\r\n"),
     "host": (

@@ -114,14 +114,14 @@ def pipelines(
     of: SearchStrategy[bytes] | None = None, *, min_size: int = 1, max_size: int = 4
 ) -> SearchStrategy[bytes]:
     """Several requests, one behind the other, in one piece."""
-    return st.lists(of or requests(), min_size=min_size, max_size=max_size).map(b"".join)
+    return st.lists(requests() if of is None else of, min_size=min_size, max_size=max_size).map(b"".join)
 
 
 def schedules(
     of: SearchStrategy[bytes] | None = None, *, longest_stall: float = 0.01, most_parts: int = 6
 ) -> SearchStrategy[Schedule]:
     """Bytes cut into parts, with stalls between some (in seconds) and an end: none, a half-close or a reset."""
-    data = of or pipelines()
+    data = pipelines() if of is None else of
 
     @st.composite
     def drawn(draw: DrawFn) -> Schedule:
