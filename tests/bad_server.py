@@ -36,7 +36,9 @@ def well_behaved(reading: Reading, answered: int) -> tuple[bytes, bool]:
         whole = response(status, content, *(("Allow: GET, HEAD",) if status == 405 else ()), close=not message.persists)
         data += whole[: -len(content)] if message.method == b"HEAD" else whole
     if reading.fault is not None:
-        return data + response(reading.fault.statuses[0], b"bad\n", close=True), True
+        whole = response(reading.fault.statuses[0], b"bad\n", close=True)
+        is_head = reading.methods[len(reading.messages) :] == ("HEAD",)
+        return data + (whole[: -len(b"bad\n")] if is_head else whole), True
     return data, bool(reading.messages) and not reading.messages[-1].persists
 
 
@@ -46,8 +48,11 @@ class BadServer:
     ``received`` is all that came on a connection, ``answered`` how many answers it had. Without ``react`` it is strict.
     """
 
-    def __init__(self, react: Callable[[bytes, int], tuple[bytes, bool]] | None = None) -> None:
-        """Listen."""
+    def __init__(
+        self, react: Callable[[bytes, int], tuple[bytes, bool]] | None = None, *, hangs_on: bytes | None = None
+    ) -> None:
+        """Listen. Whoever has sent ``hangs_on`` is neither answered nor left, even at its end."""
+        self._hangs_on = hangs_on
         self._react = react or (lambda received, answered: well_behaved(read(received), answered))
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listener.settimeout(0.05)
@@ -101,6 +106,9 @@ class BadServer:
                 except TimeoutError:
                     continue
                 received += data
+                if self._hangs_on is not None and self._hangs_on in received:
+                    self._over.wait()
+                    return
                 answer, closes = self._react(received, answered)
                 answered += answer.count(b"HTTP/1.1 ") - answer.count(b"HTTP/1.1 100")
                 connection.sendall(answer)

@@ -258,7 +258,7 @@ def test_the_server_and_the_reference_agree(site: Site, make: object) -> None:
         for first in range(0, 6400, 64):
             sent = [make(RandomChooser(f"agree {seed}"), b"/a.txt") for seed in range(first, first + 64)]
             readings = [read(data) for data in sent]
-            answers = exchange(target, sent, [reading.methods for reading in readings], 5.0)
+            answers = exchange(target, sent, readings, 5.0)
             for data, reading, seen in zip(sent, readings, answers, strict=True):
                 assessment = assess(reading, seen)
                 assert assessment.verdict is Verdict.OK, (data, reading, seen, assessment)

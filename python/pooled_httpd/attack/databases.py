@@ -8,7 +8,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
 
 def open_database(where: str) -> ExampleDatabase:
-    """A Hypothesis example database: a Redis server (``redis://host:port/number``), or a directory.
+    """A Hypothesis example database: a Redis server (``redis://host:port/number``, ``unix://path``), or a directory.
 
     Raises ValueError where the Redis server does not answer or the package ``redis`` is missing.
     """

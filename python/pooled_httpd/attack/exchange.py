@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pooled_httpd.attack.reading import Ending, ResponseReader
+from pooled_httpd.attack.reference import Reading
 from pooled_httpd.attack.target import Target
 
 _PLAIN_HEAD = re.compile(
@@ -34,19 +35,17 @@ class Seen:
     fault: str = ""
 
 
-def exchange(
-    target: Target, requests: Sequence[bytes], methods: Sequence[Sequence[str]], patience: float
-) -> list[Seen]:
+def exchange(target: Target, requests: Sequence[bytes], readings: Sequence[Reading], patience: float) -> list[Seen]:
     """Send each on a connection of its own and read what comes back, in ``patience`` seconds each.
 
-    ``methods`` has those of the requests in each, as far as they are known. Raises OSError where no connection can be
+    ``readings`` say what the requests are, and so how the answers are read. Raises OSError where no connection can be
     made.
     """
     connections: list[socket.socket] = []
     try:
         for data in requests:
             connections.append(_open(target, data, patience))
-        return [_read(connection, names) for connection, names in zip(connections, methods, strict=True)]
+        return [_read(connection, reading) for connection, reading in zip(connections, readings, strict=True)]
     finally:
         for connection in connections:
             connection.close()
@@ -72,7 +71,7 @@ def _open(target: Target, data: bytes, patience: float) -> socket.socket:
     return connection
 
 
-def _read(connection: socket.socket, methods: Sequence[str]) -> Seen:
+def _read(connection: socket.socket, reading: Reading) -> Seen:
     received = b""
     ending = Ending.CLOSED
     while True:
@@ -90,19 +89,22 @@ def _read(connection: socket.socket, methods: Sequence[str]) -> Seen:
         if len(received) > MOST_BYTES:
             ending = Ending.OPEN
             break
-    return parse(received, methods, ending)
+    return parse(received, reading, ending)
 
 
-def parse(received: bytes, methods: Sequence[str], ending: Ending) -> Seen:
+def parse(received: bytes, reading: Reading, ending: Ending) -> Seen:
     """The responses in received bytes. Plain ones are read here, for speed, all others by h11."""
-    statuses = _plain_statuses(received, methods)
+    statuses = _plain_statuses(received, reading.methods)
     if statuses is not None:
         return Seen(statuses, ending, received)
-    reader = _read_strictly(received, methods, ending)
-    if reader.fault and reader.rest.endswith(b"\r\n\r\n"):
-        # Whoever refuses what it could not read does not know whether the answer has content.
-        without = _read_strictly(received, [*methods[: len(reader.responses)], "HEAD"], ending)
-        reader = reader if without.fault else without
+    reader = _read_strictly(received, reading.methods, ending)
+    answered = len(reader.responses)
+    if reader.fault and reading.is_malformed and answered >= len(reading.messages):
+        # Whoever refuses what it could not read does not know whether it was a HEAD.
+        was_head = reading.methods[answered : answered + 1] == ("HEAD",)
+        methods = [*reading.methods[:answered], "GET" if was_head else "HEAD"]
+        other = _read_strictly(received, methods, ending)
+        reader = reader if other.fault else other
     fault = reader.fault or ("an incomplete response" if reader.has_begun else "")
     if fault and ending is Ending.CLOSED:
         ending = Ending.MALFORMED

@@ -145,7 +145,7 @@ class Fuzzer:
     def _send(self, batch: Sequence[tuple[str, bytes, Reading]]) -> None:
         data = [entry[1] for entry in batch]
         try:
-            answers = exchange(self.target, data, [entry[2].methods for entry in batch], self.target.patience)
+            answers = exchange(self.target, data, [entry[2] for entry in batch], self.target.patience)
         except OSError as error:
             self._died(data, error)
         for (name, sent, reading), seen in zip(batch, answers, strict=True):
@@ -165,7 +165,7 @@ class Fuzzer:
         """A good request must be answered as ever."""
         started = time.monotonic()
         try:
-            (seen,) = exchange(self.target, [self._good], [()], self.target.patience)
+            (seen,) = exchange(self.target, [self._good], [read(self._good)], self.target.patience)
         except OSError as error:
             self._died(before, error)
         self.tally.slowest_good = max(self.tally.slowest_good, time.monotonic() - started)
@@ -200,7 +200,7 @@ class Fuzzer:
     def _ask(self, data: bytes) -> Assessment:
         reading = read(data)
         try:
-            (seen,) = exchange(self.target, [data], [reading.methods], self.target.patience)
+            (seen,) = exchange(self.target, [data], [reading], self.target.patience)
         except OSError as error:
             self._died([data], error)
         self._witness.saw(len(seen.statuses))
