@@ -142,7 +142,7 @@ class Swarm:
         return self.report
 
     def _ask(self, good: GoodClient) -> int:
-        """One good request. Returns its status, 0 where there was none."""
+        """One good request. Returns its status, 0 where there was none or its content is another's."""
         started = time.monotonic()
         try:
             with RawClient(self.target) as client:
@@ -155,7 +155,8 @@ class Swarm:
         good.statuses[answer.status] += 1
         if answer.status == 200 and answer.content != self._judge.known.content:
             good.failures.append(f"a 200 with {len(answer.content)} bytes that are not the known file")
-        elif answer.status not in (200, 503):
+            return 0
+        if answer.status not in (200, 503):
             good.failures.append(f"the status {answer.status}")
         return answer.status
 
