@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pooled_httpd.attack.case import Case, Family
-from pooled_httpd.attack.catalogue import host, method, request_line, version
+from pooled_httpd.attack.catalogue import host, method, request_line, target, version
 
 #: Every family, in the order of the report.
-FAMILIES: tuple[Family, ...] = (request_line.FAMILY, method.FAMILY, version.FAMILY, host.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    request_line.FAMILY,
+    method.FAMILY,
+    target.FAMILY,
+    version.FAMILY,
+    host.FAMILY,
+)
 
 #: Every case by its id.
 CASES: dict[str, Case] = {case.id: replace(case, family=family.id) for family in FAMILIES for case in family.cases}
