@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pooled_httpd.attack.case import Case, Family
-from pooled_httpd.attack.catalogue import host, method, request_line, target, version
+from pooled_httpd.attack.catalogue import host, method, redirect, request_line, target, version
 
 #: Every family, in the order of the report.
 FAMILIES: tuple[Family, ...] = (
     request_line.FAMILY,
     method.FAMILY,
     target.FAMILY,
+    redirect.FAMILY,
     version.FAMILY,
     host.FAMILY,
 )
