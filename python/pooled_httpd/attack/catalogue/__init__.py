@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pooled_httpd.attack.case import Case, Family
-from pooled_httpd.attack.catalogue import host, method, redirect, request_line, target, version
+from pooled_httpd.attack.catalogue import host, method, redirect, request_line, target, traversal, version
 
 #: Every family, in the order of the report.
 FAMILIES: tuple[Family, ...] = (
@@ -13,6 +13,7 @@ FAMILIES: tuple[Family, ...] = (
     method.FAMILY,
     target.FAMILY,
     redirect.FAMILY,
+    traversal.FAMILY,
     version.FAMILY,
     host.FAMILY,
 )
