@@ -255,7 +255,8 @@ def judge(case: Case, delivery: Delivery, seen: Observation, known: Known, secre
 
 
 def _holds(index: int, test: Callable[[Response, Known], bool], responses: tuple[Response, ...], known: Known) -> bool:
-    return index < len(responses) and test(responses[index], known)
+    """Whether a check holds. How many responses there must be, the outcome says: one that is not due has no fault."""
+    return index >= len(responses) or test(responses[index], known)
 
 
 def _occurred(danger: Danger, case: Case, seen: Observation, secrets: Iterable[bytes]) -> bool:
