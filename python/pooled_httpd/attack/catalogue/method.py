@@ -136,7 +136,7 @@ _HEAD_CASES = (
         section="RFC 9110 section 9.3.2",
         level=Level.MUST,
         strict=series(200, 200),
-        accept=(series(200, 200, ends=Ends.EITHER),),
+        accept=(series(200, 200, ends=Ends.EITHER), closes(200)),
         checks=(is_known(response=1),),
         methods=("HEAD", "GET"),
         why="The note that there is no content, kept for a request too long, leaves the next answer shorter than its "
