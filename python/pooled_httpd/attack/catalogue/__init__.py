@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pooled_httpd.attack.case import Case, Family
-from pooled_httpd.attack.catalogue import host, method, redirect, request_line, target, traversal, version
+from pooled_httpd.attack.catalogue import (
+    host,
+    method,
+    ranges,
+    redirect,
+    request_line,
+    target,
+    traversal,
+    version,
+)
 
 #: Every family, in the order of the report.
 FAMILIES: tuple[Family, ...] = (
@@ -16,6 +25,7 @@ FAMILIES: tuple[Family, ...] = (
     traversal.FAMILY,
     version.FAMILY,
     host.FAMILY,
+    ranges.FAMILY,
 )
 
 #: Every case by its id.
