@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from pooled_httpd.attack.case import Case, Family
 from pooled_httpd.attack.catalogue import (
+    conditions,
     host,
+    if_range,
     method,
     ranges,
     redirect,
@@ -26,6 +28,8 @@ FAMILIES: tuple[Family, ...] = (
     version.FAMILY,
     host.FAMILY,
     ranges.FAMILY,
+    conditions.FAMILY,
+    if_range.FAMILY,
 )
 
 #: Every case by its id.
