@@ -109,7 +109,7 @@ def selects(*ranges: Places) -> Check:
             return False
         sent = {place for first, last in places_of(answer, known) for place in range(first, last + 1)}
         asked = {place for first, last in wanted for place in range(first, last + 1)}
-        return asked <= sent and min(sent) == min(asked) and max(sent) == max(asked)
+        return bool(asked) and asked <= sent and min(sent) == min(asked) and max(sent) == max(asked)
 
     return Check(f"the parts are those asked for: {', '.join(f'{first} to {last}' for first, last in ranges)}", 0, test)
 

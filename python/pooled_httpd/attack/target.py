@@ -28,8 +28,9 @@ class Target:
     """A server to attack, and what is known of it.
 
     ``address`` is where to connect to (an IP address), ``host`` the name in Host fields. ``known_path`` names a file
-    that the server has, ``directory`` a directory and ``escaping_link`` a link that leaves its document root; what is
-    not known is None, and cases that need it do not apply. ``secrets`` are bytes that no answer may contain.
+    that the server has (of 100 bytes or more, for range requests), ``directory`` a directory, without its final
+    slash, and ``escaping_link`` a link that leaves its document root; what is not known is None, and cases that need
+    it do not apply. ``secrets`` are bytes that no answer may contain.
     ``patience`` is the time in seconds in which a complete request must be answered, ``wait`` that in which the
     server must give up on an incomplete one (its longest timeout and some more); 0 leaves such cases out.
     """

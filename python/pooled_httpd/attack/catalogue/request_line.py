@@ -7,7 +7,19 @@ that are advice, at the level MAY: it is how two servers come to see different r
 
 from __future__ import annotations
 
-from pooled_httpd.attack.case import Case, Family, Level, Outcome, answers, closes, is_known, keeps, silent
+from pooled_httpd.attack.case import (
+    Case,
+    Family,
+    HalfClose,
+    Level,
+    Outcome,
+    Send,
+    answers,
+    closes,
+    is_known,
+    keeps,
+    silent,
+)
 
 #: The rest of a request whose request line ends before it.
 _HEAD = b"\r\nHost: {host}\r\n\r\n"
@@ -298,12 +310,12 @@ _LENGTHS = (
     ),
     Case(
         id="request_line_without_an_end_is_refused",
-        data=b"GET /" + b"a" * 200_000,
+        data=(Send(b"GET /" + b"a" * 200_000), HalfClose()),
         section="RFC 9112 section 3",
         level=Level.MUST,
         strict=closes(414),
         accept=(answers(400, 414, 431), silent()),
-        why="A line that is stored until its end comes takes all the memory there is, from a peer that sends no end.",
+        why="A line that is stored until its end comes takes all the memory there is, and its peer need send none.",
     ),
 )
 
