@@ -140,7 +140,7 @@ FAMILY = Family(
         _redirected(
             "of_an_encoded_slash_stays_here",
             b"/%2fevil.example/%2e%2e{directory}",
-            "Decoded into a Location it is the second slash of a host.",
+            "It is no separator to who looks the path up, and one to a browser once it stands decoded in a Location.",
             strict=keeps(400),
         ),
         _redirected(
