@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import random
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable
@@ -280,9 +281,13 @@ def _occurred(danger: Danger, case: Case, seen: Observation, secrets: Iterable[b
 
 
 def _leads_away(location: str) -> bool:
-    """Whether a browser would go to the foreign host: to it a backslash is a slash, and white space before is none."""
+    """Whether a browser would go to the foreign host.
+
+    To it a backslash is a slash, more than two slashes are two, and white space before is none.
+    """
+    slashed = re.sub(r"^(https?:)?/{2,}", r"\1//", location.strip().replace("\\", "/"), flags=re.IGNORECASE)
     try:
-        host = urllib.parse.urlsplit(location.strip().replace("\\", "/")).hostname
+        host = urllib.parse.urlsplit(slashed).hostname
     except ValueError:
         return FOREIGN_HOST in location
     return host is not None and host.endswith(FOREIGN_HOST)
