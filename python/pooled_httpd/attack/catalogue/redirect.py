@@ -14,7 +14,7 @@ from pooled_httpd.attack.reading import Response
 _REDIRECTS = (301, 302, 303, 307, 308)
 #: What answers a directory, or a path that only looks like one.
 _ANY = (200, *_REDIRECTS, 400, 403, 404, 421)
-_HERE = re.compile(r"(https?://[^/\\?#]+)?/([^/\\?#][^?#]*)?/?(\?[^#]*)?")
+_HERE = re.compile(r"(https?://[^/\\?#]+/[^?#]*|/([^/\\?#][^?#]*)?)(\?[^#]*)?")
 
 
 def _stays_here(answer: Response, _known: Known) -> bool:
