@@ -182,7 +182,8 @@ class Judge:
             if before_probe == 0 and case.most_responses > 0:
                 return transcript, False
             transcript = client.send(self._probe).read_all()
-        return transcript, len(transcript.responses) > before_probe
+        # What comes late may answer the case: the last answer is the probe's only where it shows the known file.
+        return transcript, len(transcript.responses) > before_probe and self._shows_known(transcript.responses)
 
     def _pipeline(self, case: Case) -> tuple[Transcript, bool]:
         """A plain request, the case and the probe in one piece. Returns whether the last one was answered."""
@@ -193,9 +194,13 @@ class Judge:
         responses = transcript.responses[1:]
         # Which of them answers the probe cannot be seen. It is the last one where there are more than the case may
         # have, or where the strict outcome leaves the connection open, if it shows the known file.
-        shows_known = bool(responses) and responses[-1].content == self.known.content
         is_one_more = len(responses) > case.most_responses
-        return transcript, shows_known and (is_one_more or case.strict.allows(_statuses(responses[:-1]), True))
+        persists = is_one_more or case.strict.allows(_statuses(responses[:-1]), True)
+        return transcript, persists and self._shows_known(responses)
+
+    def _shows_known(self, responses: tuple[Response, ...]) -> bool:
+        """Whether the last one has the content of the known file."""
+        return bool(responses) and responses[-1].content == self.known.content
 
     def _take(self, client: RawClient, step: Step, case: Case, delivery: Delivery) -> None:
         match step:
@@ -264,7 +269,7 @@ def _occurred(danger: Danger, case: Case, seen: Observation, secrets: Iterable[b
     responses = seen.responses
     match danger:
         case Danger.SECOND_RESPONSE:
-            return len(responses) > case.most_responses
+            return len(responses) > case.most_responses or _answers_without_head(case, seen)
         case Danger.SERVED:
             return bool(responses) and 200 <= responses[0].status < 300
         case Danger.OUTSIDE:
@@ -278,6 +283,13 @@ def _occurred(danger: Danger, case: Case, seen: Observation, secrets: Iterable[b
             return any(_leads_away(response.field("location") or "") for response in responses)
         case Danger.HANG:
             return seen.transcript.ending is Ending.OPEN
+
+
+def _answers_without_head(case: Case, seen: Observation) -> bool:
+    """Whether something follows the last answer that is no response: that of a simple request (HTTP/0.9) is none."""
+    rest = seen.transcript.rest
+    is_behind = len(seen.responses) >= case.most_responses > 0
+    return is_behind and seen.transcript.ending is Ending.MALFORMED and not rest.startswith(b"HTTP/")
 
 
 def _leads_away(location: str) -> bool:
