@@ -141,7 +141,7 @@ FAMILY = Family(
             "rejects_bare_cr_in_the_target",
             b"GET {known}\r?a HTTP/1.1\r\nHost: {host}\r\n\r\n",
             "A CR in the target is written into a Location or a log as it is, and splits it.",
-            accept=REFUSED,
+            accept=(*REFUSED, answers(301)),
             level=Level.MUST,
             forbid=(Danger.SERVED,),
         ),
