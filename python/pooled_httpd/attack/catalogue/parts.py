@@ -10,7 +10,8 @@ from pooled_httpd.attack.case import Check, Known, answers, silent
 from pooled_httpd.attack.reading import Response
 
 CHUNKED = b"Transfer-Encoding: chunked"
-#: The request that must not be answered. Whoever does answers once too often, whatever its status.
+#: The request that must not be answered. Whoever does answers once too often, whatever its status. It has 42 bytes,
+#: hexadecimal 2A: many cases say so in the wrong words.
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: smuggled\r\n\r\n"
 #: A content that ends early for whoever decodes chunks, so that what hides behind them runs; by its length it does not.
 ENDS_EARLY = b"0\r\n\r\n" + SMUGGLED
@@ -53,3 +54,12 @@ def known_if_ok(*, response: int = 0) -> Check:
         return answer.status != 200 or answer.content == known.content
 
     return Check("a 200 has the known file's content", response, test)
+
+
+def allow_if_refused(*, response: int = 0) -> Check:
+    """A 405 says which methods are allowed (RFC 9110 section 15.5.6)."""
+
+    def test(answer: Response, _known: Known) -> bool:
+        return answer.status != 405 or answer.field("allow") is not None
+
+    return Check("a 405 has Allow", response, test)
