@@ -6,15 +6,13 @@ fields that come too late: they must not change how a message is framed, routed 
 
 from __future__ import annotations
 
-from pooled_httpd.attack.case import Case, Danger, Family, Level, Outcome, closes, keeps
-from pooled_httpd.attack.catalogue.parts import CHUNKED, GOT, SMUGGLED, known_if_ok, request
+from pooled_httpd.attack.case import Case, Family, Level, Outcome, closes, keeps
+from pooled_httpd.attack.catalogue.parts import CHUNKED, GOT, GOT_MALFORMED, SMUGGLED, known_if_ok, request
 
 #: A chunk's data and the end of the content.
 _REST = b"\r\n" + SMUGGLED + b"\r\n0\r\n\r\n"
 #: A content up to the trailer section.
 _BEFORE = b"5\r\nhello\r\n0\r\n"
-#: What else a server may do with a content that it finds malformed.
-_MALFORMED = (closes(411, 413, 501),)
 
 
 def _case(
@@ -26,7 +24,6 @@ def _case(
     strict: Outcome,
     accept: tuple[Outcome, ...],
     level: Level = Level.SHOULD,
-    forbid: tuple[Danger, ...] = (),
 ) -> Case:
     return Case(
         id=id,
@@ -35,7 +32,6 @@ def _case(
         level=level,
         strict=strict,
         accept=accept,
-        forbid=forbid,
         checks=(known_if_ok(),),
         why=why,
     )
@@ -59,9 +55,8 @@ def _refused(
     content: bytes,
     why: str,
     *,
-    accept: tuple[Outcome, ...] = _MALFORMED,
+    accept: tuple[Outcome, ...] = GOT_MALFORMED,
     level: Level = Level.SHOULD,
-    forbid: tuple[Danger, ...] = (),
 ) -> Case:
     """An extension that is none, or too much of one."""
     return _case(
@@ -72,7 +67,6 @@ def _refused(
         strict=closes(400),
         accept=accept,
         level=level,
-        forbid=forbid,
     )
 
 
@@ -94,7 +88,7 @@ def _bad_trailer(
     trailers: bytes,
     why: str,
     *,
-    accept: tuple[Outcome, ...] = _MALFORMED,
+    accept: tuple[Outcome, ...] = GOT_MALFORMED,
     level: Level = Level.SHOULD,
     section: str = "RFC 9112 section 7.1.2",
 ) -> Case:
@@ -141,21 +135,18 @@ FAMILY = Family(
         ),
         _refused(
             "bare_lf_in_it",
-            b"2;x\nxx\r\n0\r\n\r\n",
+            b"2;x\nxx\r\n0\r\n\r\n" + SMUGGLED,
             "To who ends the line at the LF the chunk is 'xx'; to who looks for CRLF the line goes on (TERM.EXT).",
-            forbid=(Danger.SERVED,),
         ),
         _refused(
             "bare_lf_that_hides_a_request",
             b"2;x\nxx\r\n2f\r\n0\r\n\r\n" + SMUGGLED + b"\r\n0\r\n\r\n",
             "Skipped to CRLF, 'xx' is extension and '2f' is data: the next line is the last chunk, and then a request.",
-            forbid=(Danger.SERVED,),
         ),
         _refused(
             "bare_cr_in_it",
-            b"2a;a\rb" + _REST,
+            b"2a;a\rb" + _REST + SMUGGLED,
             "Who ends the line at CR and one byte more has another first byte of the data (EXT.TERM).",
-            forbid=(Danger.SERVED,),
         ),
         _refused(
             "nul_in_it",
@@ -185,14 +176,14 @@ FAMILY = Family(
             "5000_bytes_of_it",
             b"2a;" + b"a" * 5000 + _REST,
             "Extensions cost the sender nothing and count for no limit on content.",
-            accept=(*GOT, closes(431), *_MALFORMED),
+            accept=(*GOT, closes(431), *GOT_MALFORMED),
             level=Level.MAY,
         ),
         _refused(
             "5000_bytes_of_it_over_many_chunks",
             b"".join([b"1;aaaaaaaa\r\nx\r\n"] * 600) + b"0\r\n\r\n",
             "A limit on each line is none on all of them.",
-            accept=(*GOT, closes(431), *_MALFORMED),
+            accept=(*GOT, closes(431), *GOT_MALFORMED),
             level=Level.MAY,
         ),
         _discarded(
@@ -242,7 +233,7 @@ FAMILY = Family(
             "A line that begins with white space is refused, or joined to the one before; never skipped.",
             section="RFC 9112 section 5.2",
             level=Level.MUST,
-            accept=(*_MALFORMED, *GOT),
+            accept=(*GOT_MALFORMED, *GOT),
         ),
         _bad_trailer(
             "nul_in_a_value",
@@ -250,7 +241,7 @@ FAMILY = Family(
             "Trailers that are merged into the head bring in bytes that were refused there.",
             section="RFC 9110 section 5.5",
             level=Level.MUST,
-            accept=(*_MALFORMED, *GOT),
+            accept=(*GOT_MALFORMED, *GOT),
         ),
         _bad_trailer(
             "bare_cr_in_a_value",
@@ -258,7 +249,7 @@ FAMILY = Family(
             "A bare CR ends the line for some, and the section sooner.",
             section="RFC 9112 section 2.2",
             level=Level.MUST,
-            accept=(*_MALFORMED, *GOT),
+            accept=(*GOT_MALFORMED, *GOT),
         ),
         _bad_trailer(
             "bare_lf_behind_a_line",
@@ -266,20 +257,20 @@ FAMILY = Family(
             "LF CRLF ends the section for who takes LF for a line end; for others the value goes on.",
             section="RFC 9112 section 2.2",
             level=Level.MAY,
-            accept=(*_MALFORMED, *GOT),
+            accept=(*GOT_MALFORMED, *GOT),
         ),
         _bad_trailer(
             "10000_bytes_of_them",
             b"X-Sum: " + b"a" * 10_000 + b"\r\n",
             "Trailers are fields without the limits of fields in more than one server.",
-            accept=(*GOT, closes(431), *_MALFORMED),
+            accept=(*GOT, closes(431), *GOT_MALFORMED),
             level=Level.MAY,
         ),
         _bad_trailer(
             "500_lines_of_them",
             b"a:\r\n" * 500,
             "Each line may cost an entry in a table that the head's limit does not guard.",
-            accept=(*GOT, closes(431), *_MALFORMED),
+            accept=(*GOT, closes(431), *GOT_MALFORMED),
             level=Level.MAY,
         ),
     ),

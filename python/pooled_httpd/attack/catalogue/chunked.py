@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pooled_httpd.attack.case import (
     Case,
-    Danger,
     Ends,
     Family,
     HalfClose,
@@ -23,6 +22,7 @@ from pooled_httpd.attack.case import (
 from pooled_httpd.attack.catalogue.parts import (
     CHUNKED,
     GOT,
+    GOT_MALFORMED,
     SMUGGLED,
     chunks,
     known_if_ok,
@@ -32,8 +32,6 @@ from pooled_httpd.attack.catalogue.parts import (
 #: The last chunk and the end of the content.
 _END = b"0\r\n\r\n"
 _SERVED = keeps(200)
-#: What else a server may do with a content that it finds malformed.
-_MALFORMED = (closes(411, 413, 501),)
 
 
 def _taken(
@@ -63,20 +61,18 @@ def _size(
     size: bytes,
     why: str,
     *,
-    accept: tuple[Outcome, ...] = _MALFORMED,
-    data: bytes = SMUGGLED,
+    accept: tuple[Outcome, ...] = GOT_MALFORMED,
     level: Level = Level.SHOULD,
-    forbid: tuple[Danger, ...] = (Danger.SERVED,),
+    behind: bytes = SMUGGLED,
 ) -> Case:
-    """A size that is none. Read leniently it counts the request behind it."""
+    """A size that is none. Who reads 42 out of it takes in a request as content and answers the one behind it."""
     return Case(
         id=f"chunk_size_rejects_{id}",
-        data=request(CHUNKED, content=size + b"\r\n" + data + b"\r\n" + _END),
+        data=request(CHUNKED, content=size + b"\r\n" + SMUGGLED + b"\r\n" + _END + behind),
         section="RFC 9112 section 7.1",
         level=level,
         strict=closes(400),
         accept=accept,
-        forbid=forbid,
         why=why,
     )
 
@@ -87,18 +83,17 @@ def _end(
     why: str,
     *,
     level: Level = Level.SHOULD,
-    accept: tuple[Outcome, ...] = _MALFORMED,
-    forbid: tuple[Danger, ...] = (Danger.SERVED,),
+    accept: tuple[Outcome, ...] = GOT_MALFORMED,
+    behind: bytes = SMUGGLED,
 ) -> Case:
-    """Something else than CRLF ends a size line, a chunk or the content."""
+    """Something else than CRLF ends a size line, a chunk or the content. Who does not mind answers what is behind."""
     return Case(
         id=f"chunk_end_rejects_{id}",
-        data=request(CHUNKED, content=content),
+        data=request(CHUNKED, content=content + behind),
         section="RFC 9112 section 7.1",
         level=level,
         strict=closes(400),
         accept=accept,
-        forbid=forbid,
         why=why,
     )
 
@@ -175,7 +170,7 @@ FAMILY = Family(
             "trailing_space",
             b"2a ",
             "Padding with spaces was common once; what a parser allows behind them differs.",
-            forbid=(),
+            behind=b"",
         ),
         _size("underscore", b"2_a", "int('2_a', 16) is 42 in Python."),
         _size("comma", b"2a,0", "A list of sizes: who reads up to the comma, and who reads the last one."),
@@ -193,7 +188,7 @@ FAMILY = Family(
             b"1" + b"0" * 14 + b"2a",
             "The 17 digits overflow 64 bits, where 42 is left of them.",
             level=Level.MUST,
-            accept=(*_MALFORMED, closes(413)),
+            accept=(*GOT_MALFORMED, closes(413)),
         ),
         _size(
             "zeros_without_end",
@@ -201,7 +196,7 @@ FAMILY = Family(
             "Digits are legal in any number; a peer that sends them for ever keeps the connection busy.",
             level=Level.MAY,
             accept=(*GOT, closes(400, 413)),
-            forbid=(),
+            behind=b"",
         ),
         _huge(
             "above_32_bits_does_not_wrap",
@@ -267,7 +262,7 @@ FAMILY = Family(
             "less_data_than_the_size",
             b"8\r\nhello\r\n" + _END + SMUGGLED,
             "The end of the chunk lies in the next size line; who looks for line ends sees another content.",
-            forbid=(),
+            behind=b"",
         ),
         _end(
             "lf_behind_the_last_size",
@@ -279,14 +274,14 @@ FAMILY = Family(
             b"5\r\nhello\r\n0\r\n\n",
             "Who needs CRLF takes the next request for trailers, who takes the LF answers it.",
             level=Level.MAY,
-            accept=(*_MALFORMED, *GOT),
-            forbid=(),
+            accept=(*GOT_MALFORMED, *GOT),
+            behind=b"",
         ),
         _end(
             "another_line_in_place_of_the_end",
             b"5\r\nhello\r\n0\r\n" + SMUGGLED + b"\r\n",
             "Who ends the content at the last chunk, without its empty line, runs what should be trailers.",
-            forbid=(),
+            behind=b"",
         ),
     ),
 )

@@ -6,7 +6,7 @@ Content-Length or a chunk size in front of it can be: it names no placeholder.
 
 from __future__ import annotations
 
-from pooled_httpd.attack.case import Check, Known, answers, silent
+from pooled_httpd.attack.case import Check, Known, answers, closes, silent
 from pooled_httpd.attack.reading import Response
 
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -20,6 +20,9 @@ ENDS_EARLY = b"0\r\n\r\n" + SMUGGLED
 REFUSED = (answers(400), silent())
 #: What may become of a GET with content, which has no meaning and may be refused (RFC 9110 section 9.3.1).
 GOT = (answers(200), answers(400, 405, 411, 413, 501))
+#: What may become of a GET with a content that turns out malformed, besides 400 and close: it may have been answered
+#: before its content came. Nothing behind it is, because nobody knows where that begins.
+GOT_MALFORMED = (closes(200, 411, 413, 501),)
 #: What may become of a POST where nothing is known that takes one.
 POST_STATUSES = (200, 201, 202, 204, 303, 400, 403, 404, 405, 411, 413, 415, 501)
 POSTED = (answers(*POST_STATUSES),)
