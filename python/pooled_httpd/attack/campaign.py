@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pooled_httpd.attack.case import Case, Send
 from pooled_httpd.attack.catalogue import CASES
 from pooled_httpd.attack.fuzzer import Fuzzer
-from pooled_httpd.attack.judge import Delivery, Judge, Result
+from pooled_httpd.attack.judge import Delivery, Judge, Result, can_deliver
 from pooled_httpd.attack.report import Entry, Part, Report
 
 #: How many bytes of a case a report shows.
@@ -69,7 +69,7 @@ def run_catalogue(
     wanted = None if families is None else set(families)
     begun, started = time.monotonic(), now()
     chosen = [case for case in CASES.values() if wanted is None or case.family in wanted]
-    runs = [(case, delivery) for case in chosen for delivery in deliveries]
+    runs = [(case, delivery) for case in chosen for delivery in deliveries if can_deliver(case, delivery)]
     entries = []
     left_out = 0
     for case, delivery in runs[part - 1 :: parts]:

@@ -98,6 +98,11 @@ class Result:
     seconds: float
 
 
+def can_deliver(case: Case, delivery: Delivery) -> bool:
+    """Whether a case can be sent so: a pipeline has no place for steps between, nor for what never becomes complete."""
+    return delivery is not Delivery.PIPELINED or (isinstance(case.data, bytes) and not case.waits)
+
+
 def get(path: str, authority: str, *fields: str) -> bytes:
     """A plain GET."""
     lines = [f"GET {path} HTTP/1.1", f"Host: {authority}", *fields, "", ""]
@@ -152,7 +157,7 @@ class Judge:
         """Whether the target has all that the case needs, and the case can be delivered so."""
         if any(self._values[name] is None for name in case.placeholders) or (case.waits and not self.target.wait):
             return False
-        return delivery in (Delivery.WHOLE, Delivery.SPLIT) or isinstance(case.data, bytes)
+        return can_deliver(case, delivery)
 
     def run(self, case: Case, delivery: Delivery = Delivery.WHOLE) -> Result:
         """Send a case and judge it. NotApplicable where it cannot be."""

@@ -13,7 +13,7 @@ import pytest
 import pooled_httpd
 from pooled_httpd.attack.campaign import parse_part
 from pooled_httpd.attack.catalogue import CASES
-from pooled_httpd.attack.judge import Delivery, Judge
+from pooled_httpd.attack.judge import Delivery, Judge, can_deliver
 from pooled_httpd.attack.known_site import KNOWLEDGE, make_site
 from pooled_httpd.attack.options import add_target_options, target_of
 from pooled_httpd.attack.target import Target
@@ -40,7 +40,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         except ValueError as error:
             raise pytest.UsageError(f"--part: {error}") from error
         deliveries = metafunc.config.getoption("--delivery") or [Delivery.WHOLE]
-        runs = [(case_id, Delivery(delivery)) for case_id in CASES for delivery in deliveries]
+        every = [(case_id, Delivery(delivery)) for case_id in CASES for delivery in deliveries]
+        runs = [(case_id, delivery) for case_id, delivery in every if can_deliver(CASES[case_id], delivery)]
         names = [f"{case_id}-{delivery}" for case_id, delivery in runs]
         metafunc.parametrize(("case_id", "delivery"), runs[part - 1 :: parts], ids=names[part - 1 :: parts])
 

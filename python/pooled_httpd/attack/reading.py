@@ -107,16 +107,11 @@ class ResponseReader:
                 self._raw += data
                 data = self._take_events(connection)
             except h11.RemoteProtocolError as error:
-<<<<<<< HEAD
                 # An end with nothing before it, or interim responses alone, is no fault; h11 calls it one.
-                self.fault = "" if ended and not self.has_begun else str(error)
-=======
-                # An end with nothing before it but interim responses is no fault; h11 calls it one.
-                if ended and self._head is None and not connection.trailing_data[0]:
+                if ended and not self.has_begun:
                     self._raw.clear()
                 else:
                     self.fault = str(error)
->>>>>>> 1f59ea7 (attack: take a close behind 100 (Continue) alone for a close)
                 return
             ended = False
 

@@ -7,7 +7,7 @@ fields that come too late: they must not change how a message is framed, routed 
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Family, Level, Outcome, closes, keeps
-from pooled_httpd.attack.catalogue.parts import CHUNKED, GOT, GOT_MALFORMED, SMUGGLED, known_if_ok, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, GOT, GOT_MALFORMED, SMUGGLED, known_if_ok, request
 
 #: A chunk's data and the end of the content.
 _REST = b"\r\n" + SMUGGLED + b"\r\n0\r\n\r\n"

@@ -19,7 +19,7 @@ from pooled_httpd.attack.case import (
     series,
     silent,
 )
-from pooled_httpd.attack.catalogue.parts import (
+from pooled_httpd.attack.catalogue.building import (
     CHUNKED,
     GOT,
     GOT_MALFORMED,

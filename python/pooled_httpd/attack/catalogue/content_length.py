@@ -21,7 +21,7 @@ from pooled_httpd.attack.case import (
     series,
     silent,
 )
-from pooled_httpd.attack.catalogue.parts import (
+from pooled_httpd.attack.catalogue.building import (
     GOT,
     POST_STATUSES,
     POSTED,

@@ -7,7 +7,7 @@ looks at them. As white space they never count (RFC 9110 section 5.6.3), whateve
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Family, Level, Outcome, answers, closes, silent
-from pooled_httpd.attack.catalogue.parts import CHUNKED, ENDS_EARLY, GOT, REFUSED, SMUGGLED, chunks, length, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, ENDS_EARLY, GOT, REFUSED, SMUGGLED, chunks, length, request
 
 #: What may become of a control byte in a value that means nothing.
 _KEPT = (answers(200), *REFUSED)

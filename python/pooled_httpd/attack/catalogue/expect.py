@@ -26,7 +26,7 @@ from pooled_httpd.attack.case import (
     series,
     silent,
 )
-from pooled_httpd.attack.catalogue.parts import (
+from pooled_httpd.attack.catalogue.building import (
     CHUNKED,
     POST_STATUSES,
     SMUGGLED,

@@ -7,7 +7,7 @@ and another drops. So the wrong names here are those of framing fields, and what
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Family, Level, answers, closes, is_known, keeps
-from pooled_httpd.attack.catalogue.parts import REFUSED, SMUGGLED, chunks, request
+from pooled_httpd.attack.catalogue.building import REFUSED, SMUGGLED, chunks, request
 
 
 def _spaced(id: str, line: bytes, content: bytes, why: str) -> Case:

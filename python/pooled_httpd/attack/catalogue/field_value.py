@@ -6,7 +6,7 @@ A value is opaque unless its field has a meaning: nothing in it is decoded, fold
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Family, Level, Outcome, answers, is_known, keeps
-from pooled_httpd.attack.catalogue.parts import GOT, SMUGGLED, length, request
+from pooled_httpd.attack.catalogue.building import GOT, SMUGGLED, length, request
 
 
 def _taken(

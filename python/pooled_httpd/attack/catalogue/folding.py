@@ -7,7 +7,7 @@ it, reads other fields than the peer before it.
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Family, Level, Outcome, answers, closes, silent
-from pooled_httpd.attack.catalogue.parts import CHUNKED, ENDS_EARLY, GOT, REFUSED, SMUGGLED, chunks, length, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, ENDS_EARLY, GOT, REFUSED, SMUGGLED, chunks, length, request
 
 #: The fold may be replaced by SP.
 _UNFOLDED = (answers(200), *REFUSED)

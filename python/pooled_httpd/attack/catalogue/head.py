@@ -23,7 +23,7 @@ from pooled_httpd.attack.case import (
     series,
     silent,
 )
-from pooled_httpd.attack.catalogue.parts import CHUNKED, chunks, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, chunks, request
 from pooled_httpd.attack.reading import Response
 
 _SECTION = "RFC 9110 section 9.3.2"
@@ -155,13 +155,6 @@ FAMILY = Family(
             keeps(200),
             checks=(lacks_field("content-range"),),
             section="RFC 9110 section 14.2",
-        ),
-        _case(
-            "heeds_a_condition",
-            _head(b"If-None-Match: {etag}"),
-            "A condition holds for HEAD as for GET; a 200 makes the cache fetch what it has.",
-            keeps(304),
-            section="RFC 9110 section 13.1.2",
         ),
         _case(
             "between_two_gets_keeps_them_in_order",

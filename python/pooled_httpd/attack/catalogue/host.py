@@ -118,13 +118,6 @@ _PRESENCE = (
         forbid=(Danger.SERVED,),
         why="Host is optional in 1.0, but that one is enough holds for any request: a downgrade must not undo it.",
     ),
-    _invalid(
-        "folded_is_refused",
-        b"Host:\r\n {host}\r\n",
-        "Its value is on the next line for who unfolds, and empty for who does not.",
-        answers(200),
-        section="RFC 9112 section 5.2",
-    ),
 )
 
 _WELL_FORMED = (

@@ -22,7 +22,7 @@ from pooled_httpd.attack.case import (
     lacks_field,
     series,
 )
-from pooled_httpd.attack.catalogue.parts import (
+from pooled_httpd.attack.catalogue.building import (
     CHUNKED,
     GOT,
     POST_STATUSES,

@@ -7,7 +7,7 @@ A server may ignore Range, and then sends the whole file.
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Family, Level, answers, is_known, keeps
-from pooled_httpd.attack.parts import selects
+from pooled_httpd.attack.multipart import selects
 
 _HEAD = b"GET {known} HTTP/1.1\r\nHost: {host}\r\n"
 _RANGE = b"Range: bytes=0-9\r\n"

@@ -7,7 +7,7 @@ Where two parsers differ about which bytes end a line, one of them sees a field 
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Ends, Family, Level, Outcome, answers, closes, keeps, series, silent
-from pooled_httpd.attack.catalogue.parts import CHUNKED, ENDS_EARLY, GOT, POST_STATUSES, REFUSED, length, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, ENDS_EARLY, GOT, POST_STATUSES, REFUSED, length, request
 
 #: A single LF may be taken for a line end, a bare CR replaced by SP where that leaves something valid.
 _MAY_SERVE = (answers(200), *REFUSED)

@@ -6,7 +6,6 @@ from pooled_httpd.attack.case import (
     Case,
     Check,
     Danger,
-    Ends,
     Family,
     Known,
     Level,
@@ -14,7 +13,6 @@ from pooled_httpd.attack.case import (
     closes,
     is_known,
     keeps,
-    series,
     silent,
 )
 from pooled_httpd.attack.reading import Response
@@ -100,17 +98,6 @@ def _with_content(method: bytes, target: bytes = b"{known}") -> bytes:
 
 _HEAD_CASES = (
     Case(
-        id="method_head_has_no_content",
-        data=b"HEAD {known}" + _HEAD,
-        section="RFC 9110 section 9.3.2",
-        level=Level.MUST,
-        strict=keeps(200),
-        accept=(answers(200),),
-        checks=(Check("Content-Length is that of a GET, or not there", 0, _length_is_none_or_the_files),),
-        methods=("HEAD",),
-        why="Content behind the answer to HEAD is read as the next answer, which the file's author then writes.",
-    ),
-    Case(
         id="method_head_of_nothing_has_no_content",
         data=b"HEAD " + _NOWHERE + _HEAD,
         section="RFC 9110 section 9.3.2",
@@ -119,28 +106,6 @@ _HEAD_CASES = (
         accept=(answers(404),),
         methods=("HEAD",),
         why="Error pages are written by other code than files, and their text behind a HEAD poisons the connection.",
-    ),
-    Case(
-        id="method_head_of_a_directory_has_no_content",
-        data=b"HEAD {directory}" + _HEAD,
-        section="RFC 9110 section 9.3.2",
-        level=Level.MUST,
-        strict=keeps(301),
-        accept=(answers(200, 301, 302, 303, 307, 308, 403, 404),),
-        methods=("HEAD",),
-        why="The text of a redirect is one more content that a HEAD must not have.",
-    ),
-    Case(
-        id="method_head_does_not_silence_the_next_get",
-        data=b"HEAD {known}" + _HEAD + b"GET {known}" + _HEAD,
-        section="RFC 9110 section 9.3.2",
-        level=Level.MUST,
-        strict=series(200, 200),
-        accept=(series(200, 200, ends=Ends.EITHER), closes(200)),
-        checks=(is_known(response=1),),
-        methods=("HEAD", "GET"),
-        why="The note that there is no content, kept for a request too long, leaves the next answer shorter than its "
-        "Content-Length.",
     ),
 )
 

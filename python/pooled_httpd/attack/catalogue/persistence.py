@@ -18,7 +18,7 @@ from pooled_httpd.attack.case import (
     is_known,
     keeps,
 )
-from pooled_httpd.attack.catalogue.parts import POST_STATUSES, POSTED, SMUGGLED, known_if_ok, request
+from pooled_httpd.attack.catalogue.building import POST_STATUSES, POSTED, SMUGGLED, known_if_ok, request
 
 _SECTION = "RFC 9112 section 9.3"
 

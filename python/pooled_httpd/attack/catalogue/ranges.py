@@ -21,7 +21,7 @@ from pooled_httpd.attack.case import (
     lacks_field,
     series,
 )
-from pooled_httpd.attack.parts import Places, describes_itself, is_bounded, selects, tells_the_length
+from pooled_httpd.attack.multipart import Places, describes_itself, is_bounded, selects, tells_the_length
 from pooled_httpd.attack.reading import Response
 
 _HEAD = b"GET {known} HTTP/1.1\r\nHost: {host}\r\n"

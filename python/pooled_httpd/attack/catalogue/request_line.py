@@ -176,36 +176,9 @@ _SEPARATORS = (
         "framing differ.",
         level=Level.MAY,
     ),
-    _refused(
-        "rejects_nul_after_the_version",
-        b"GET {known} HTTP/1.1\x00" + _HEAD,
-        "A string function stops at NUL and finds a good version where a byte parser finds a bad one.",
-    ),
 )
 
 _ENDS = (
-    _refused(
-        "rejects_bare_lf_as_its_end",
-        b"GET {known} HTTP/1.1\nHost: {host}\r\n\r\n",
-        "Who ends lines at LF alone finds a field line where a stricter peer still reads the request line.",
-        section="RFC 9112 section 2.2",
-        level=Level.MAY,
-    ),
-    _refused(
-        "rejects_bare_cr_as_its_end",
-        b"GET {known} HTTP/1.1\rHost: {host}\r\n\r\n",
-        "A bare CR must never end a line: what stands behind it is a Host for this server and part of the version "
-        "for the one in front.",
-        section="RFC 9112 section 2.2",
-        level=Level.MUST,
-    ),
-    _refused(
-        "rejects_two_crs_before_lf",
-        b"GET {known} HTTP/1.1\r\r\nHost: {host}\r\n\r\n",
-        "A second CR is stripped by one server, part of the version to another, an empty line to a third.",
-        section="RFC 9112 section 2.2",
-        level=Level.MAY,
-    ),
     _refused(
         "rejects_lf_cr_as_its_end",
         b"GET {known} HTTP/1.1\n\rHost: {host}\r\n\r\n",
@@ -225,25 +198,6 @@ _ENDS = (
 
 _BEFORE = (
     Case(
-        id="request_line_may_follow_an_empty_line",
-        data=b"\r\n" + _PLAIN,
-        section="RFC 9112 section 2.2",
-        level=Level.SHOULD,
-        strict=keeps(200),
-        accept=(answers(200),),
-        checks=(is_known(),),
-        why="Old clients send a CRLF too many behind their content; refusing it breaks the next request.",
-    ),
-    Case(
-        id="request_line_may_follow_two_empty_lines",
-        data=b"\r\n\r\n" + _PLAIN,
-        section="RFC 9112 section 2.2",
-        level=Level.MAY,
-        strict=keeps(200),
-        accept=(answers(200, 400), silent()),
-        why="At least one empty line should be ignored; nothing may be answered for one.",
-    ),
-    Case(
         id="request_line_is_not_waited_for_behind_many_empty_lines",
         data=b"\r\n" * 500 + _PLAIN,
         section="RFC 9112 section 2.2",
@@ -251,26 +205,6 @@ _BEFORE = (
         strict=closes(400),
         accept=(answers(200, 400, 414, 431), silent()),
         why="Empty lines without an end keep a worker busy that never has a request to count or to limit.",
-    ),
-    _refused(
-        "rejects_bare_lf_before_it",
-        b"\n" + _PLAIN,
-        "An empty line that ends in LF alone is skipped by one server and a broken request line to another.",
-        section="RFC 9112 section 2.2",
-        level=Level.MAY,
-    ),
-    _refused(
-        "rejects_bare_cr_before_it",
-        b"\r" + _PLAIN,
-        "A CR alone is no empty line; who drops it accepts a request that others refuse.",
-        section="RFC 9112 section 2.2",
-        level=Level.MAY,
-    ),
-    _refused(
-        "rejects_a_line_of_white_space_before_it",
-        b" \t\r\n" + _PLAIN,
-        "White space is no request line, and a server that skips it is out of step with one that answers 400 to it.",
-        level=Level.MAY,
     ),
     _refused(
         "rejects_a_byte_order_mark",

@@ -6,7 +6,7 @@ Limits are every server's own, but an answer beyond them is a defined one and th
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Family, HalfClose, Level, Outcome, Send, answers, closes, keeps, silent
-from pooled_httpd.attack.catalogue.parts import CHUNKED, GOT, POSTED, REFUSED, SMUGGLED, chunks, known_if_ok, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, GOT, POSTED, REFUSED, SMUGGLED, chunks, known_if_ok, request
 
 _LINE = "RFC 9112 section 3"
 _FIELDS = "RFC 6585 section 5"

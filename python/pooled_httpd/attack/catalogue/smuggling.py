@@ -9,7 +9,7 @@ other length answers twice.
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Ends, Family, Level, Outcome, answers, closes, keeps, series, silent
-from pooled_httpd.attack.catalogue.parts import (
+from pooled_httpd.attack.catalogue.building import (
     CHUNKED,
     ENDS_EARLY,
     GOT,

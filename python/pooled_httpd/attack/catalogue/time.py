@@ -23,7 +23,7 @@ from pooled_httpd.attack.case import (
     series,
     silent,
 )
-from pooled_httpd.attack.catalogue.parts import CHUNKED, POST_STATUSES, known_if_ok, request
+from pooled_httpd.attack.catalogue.building import CHUNKED, POST_STATUSES, known_if_ok, request
 
 _TIMEOUT = "RFC 9110 section 15.5.9"
 _INCOMPLETE = "RFC 9112 section 8"

@@ -7,7 +7,7 @@ one. The chunks hide a request: who ignores the coding answers it, who accepts i
 from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Family, Level, Outcome, answers, closes, keeps
-from pooled_httpd.attack.catalogue.parts import (
+from pooled_httpd.attack.catalogue.building import (
     CHUNKED,
     GOT,
     POSTED,

@@ -48,16 +48,6 @@ def _not_supported(rule: str, line: bytes, why: str, *also: Outcome) -> Case:
 
 _OLD = (
     Case(
-        id="version_1_0_does_not_persist",
-        data=b"GET {known} HTTP/1.0" + _HEAD,
-        section="RFC 9112 section 9.3",
-        level=Level.MUST,
-        strict=closes(200),
-        checks=(is_known(), lacks_field("transfer-encoding")),
-        why="A client of 1.0 reads until the close; a connection kept open makes it wait for ever, and chunks are "
-        "content to it.",
-    ),
-    Case(
         id="version_1_0_persists_where_asked",
         data=b"GET {known} HTTP/1.0\r\nHost: {host}\r\nConnection: keep-alive\r\n\r\n",
         section="RFC 9112 section 9.3",
@@ -70,25 +60,6 @@ _OLD = (
             has_field("connection", "keep-alive|close"),
         ),
         why="Persistence of 1.0 must be asked for and granted in words, or the sides disagree where an answer ends.",
-    ),
-    Case(
-        id="version_1_0_does_not_persist_where_close_is_said_too",
-        data=b"GET {known} HTTP/1.0\r\nHost: {host}\r\nConnection: keep-alive, close\r\n\r\n",
-        section="RFC 9112 section 9.3",
-        level=Level.MUST,
-        strict=closes(200),
-        checks=(is_known(),),
-        why="The close option comes first in the list of rules; a server that looks for keep-alive alone lets the "
-        "client wait.",
-    ),
-    Case(
-        id="version_1_0_needs_no_host",
-        data=b"GET {known} HTTP/1.0\r\n\r\n",
-        section="RFC 9112 section 3.2",
-        level=Level.MAY,
-        strict=closes(200),
-        accept=(closes(400, 403, 404, 421),),
-        why="Health checks and old clients speak 1.0 without Host; a crash on the missing field stops them all.",
     ),
     Case(
         id="version_0_9_simple_request_is_refused",

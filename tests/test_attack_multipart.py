@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from pooled_httpd.attack import Response
 from pooled_httpd.attack.case import Known
-from pooled_httpd.attack.parts import describes_itself, is_bounded, selects, tells_the_length
+from pooled_httpd.attack.multipart import describes_itself, is_bounded, selects, tells_the_length
 
 KNOWN = Known(bytes(range(100)))
 
