@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pooled_httpd
 import pytest
+from hypothesis import Phase, settings
 from support import ROOT, Site, open_descriptors, threads_left
+
+# For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
+settings.register_profile("no shrinking", phases=(Phase.explicit, Phase.generate))
 
 
 @pytest.hookimpl(wrapper=True)

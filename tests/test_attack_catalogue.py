@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,23 +23,33 @@ TIMEOUT = 0.4
 
 
 @pytest.fixture(scope="module")
-def judges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Judge, Judge]]:
-    """Who judges our server: one that takes its time, and one with short timeouts for what never becomes complete."""
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[pooled_httpd.Server, pooled_httpd.Server]]:
+    """Our server twice: one takes its time, the other has short timeouts for what never becomes complete."""
     root = tmp_path_factory.mktemp("catalogue") / "root"
     make_site(root)
     with (
         pooled_httpd.Server(root, log_level="off") as patient,
         pooled_httpd.Server(root, timeout=TIMEOUT, log_level="off") as hasty,
     ):
-        targets = [Target.of(server).with_options(**KNOWLEDGE, patience=PATIENCE) for server in (patient, hasty)]
-        yield Judge(targets[0]), Judge(targets[1].with_options(wait=PATIENCE))
+        yield patient, hasty
     assert_sound(patient)
     assert_sound(hasty)
 
 
+@pytest.fixture
+def judges(servers: tuple[pooled_httpd.Server, pooled_httpd.Server]) -> Iterator[list[Judge]]:
+    """Who judges each; afterwards every connection is gone on the servers' side too."""
+    targets = [Target.of(server).with_options(**KNOWLEDGE, patience=PATIENCE) for server in servers]
+    yield [Judge(targets[0]), Judge(targets[1].with_options(wait=PATIENCE))]
+    deadline = time.monotonic() + PATIENCE
+    while any(server.stats().active_connections for server in servers):
+        assert time.monotonic() < deadline, "a connection is left"
+        time.sleep(0.001)
+
+
 @pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("family", [family.id for family in FAMILIES])
-def test_our_server_is_strict(judges: tuple[Judge, Judge], family: str, delivery: Delivery) -> None:
+def test_our_server_is_strict(judges: list[Judge], family: str, delivery: Delivery) -> None:
     """None deviates, none is dangerous, none hangs, and none is merely acceptable."""
     cases = [case for case in CASES.values() if case.family == family and can_deliver(case, delivery)]
     # Those that wait for a timeout wait together.

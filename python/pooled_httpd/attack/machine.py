@@ -35,6 +35,8 @@ _STATES = {
     Place.HEADERS: "READING_HEADERS",
     Place.CONTENT: "READING_CONTENT",
 }
+#: What a client sends that does not know yet that the server has ended: it is received, counted and thrown away.
+_BEHIND = b"GET / HTTP/1.1\r\n"
 _LINGER_OFF = struct.pack("ii", 1, 0)
 
 
@@ -160,6 +162,12 @@ class ServerMachine(RuleBasedStateMachine):
         self._send(connection, whole[: max(len(whole) - kept, 1)])
 
     @precondition(lambda self: self.open)
+    @rule(data=st.data(), sent=strategies.requests_at_a_limit("/a.txt"))
+    def send_at_a_limit(self, data: st.DataObject, sent: bytes) -> None:
+        """A request that is as large as it may be, or a byte or a line larger."""
+        self._send(self._pick(data), sent)
+
+    @precondition(lambda self: self.open)
     @rule(sent=strategies.valid_requests("/a.txt"))
     def send_on_all(self, sent: bytes) -> None:
         """The same request on every connection at once."""
@@ -258,6 +266,9 @@ class ServerMachine(RuleBasedStateMachine):
         """Wait for the answers that must come, and for the end where it must."""
         if connection.is_to_end:
             self._expect_end(connection)
+            if connection.reading.fault is not None and not connection.half_closed:
+                # Whoever asked for the close expects it and is not waited for.
+                self._hand_over(connection, _BEHIND)
             self._forget(connection)
         else:
             self._wait_for_answers(connection, lambda: len(connection.reader.responses) >= connection.answers_wanted)

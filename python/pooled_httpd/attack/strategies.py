@@ -19,7 +19,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from pooled_httpd.attack import generate
 from pooled_httpd.attack.case import HalfClose, Send, Stall
-from pooled_httpd.attack.reference import read
+from pooled_httpd.attack.reference import Limits, read
 
 T = TypeVar("T")
 
@@ -103,6 +103,27 @@ def malformed_requests(known_path: str = "/") -> SearchStrategy[bytes]:
 def hostile_requests(known_path: str = "/") -> SearchStrategy[bytes]:
     """Several departures, pieces of other protocols, splices, noise."""
     return _requests(generate.hostile, known_path)
+
+
+def requests_at_a_limit(known_path: str = "/", limits: Limits | None = None) -> SearchStrategy[bytes]:
+    """Requests whose request line, head or number of field lines is at a limit, one less or one more.
+
+    The limits are those of :class:`pooled_httpd.attack.reference.Limits` by default.
+    """
+    bounds = limits or Limits()
+    path = known_path.encode("ascii")
+
+    def make(what: str, more: int) -> bytes:
+        plain = b"GET %b?%b HTTP/1.1\r\nHost: a\r\n%b\r\n"
+        if what == "request line":
+            bare = len(b"GET %b? HTTP/1.1" % path)
+            return plain % (path, b"q" * (bounds.request_line - bare + more), b"")
+        if what == "field lines":
+            return plain % (path, b"", b"X: y\r\n" * (bounds.field_lines - 1 + more))
+        bare = len(plain % (path, b"", b"X: \r\n"))
+        return plain % (path, b"", b"X: %b\r\n" % (b"y" * (bounds.head - bare + more)))
+
+    return st.builds(make, st.sampled_from(("request line", "field lines", "head")), st.integers(-1, 1))
 
 
 def requests(known_path: str = "/") -> SearchStrategy[bytes]:
