@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from pooled_httpd.attack import Target
+from pooled_httpd.attack.fuzzer import Fuzzer
 from support import PATIENCE, Program, Raw, Site, exchange, get, need
 
 #: The form of a row in heapcount.c: the thread, then how often it called each kind.
@@ -486,15 +488,24 @@ def run_with_every_option(port: int) -> None:
     run_optional(port, 40)
 
 
+def run_fuzz(port: int) -> None:
+    """Send 10,000 malformed requests; none may be served, and none may hang."""
+    fuzzer = Fuzzer(Target.parse(f"127.0.0.1:{port}").with_options(known_path="/a.txt", patience=LONG), requests=10_000)
+    fuzzer.run()
+    assert fuzzer.findings == []
+
+
 @pytest.mark.parametrize(
     ("options", "load"),
-    [([], run_common), (EVERY_OPTION, run_with_every_option)],
-    ids=["no option", "every option"],
+    [([], run_common), (EVERY_OPTION, run_with_every_option), ([], run_fuzz)],
+    ids=["no option", "every option", "fuzz"],
 )
 def test_valgrind_finds_no_error_and_no_leak(
     target: Site, tmp_path: Path, options: list[str], load: Callable[[int], None]
 ) -> None:
-    """1,000 requests and a stop: no invalid access, no use of what was never written, and every block given back.
+    """1,000 requests, or 10,000 malformed ones, and a stop.
+
+    No invalid access, no use of what was never written, and every block given back.
 
     Still reachable is one block of the Rust runtime, 544 bytes: the node of the tree in which it keeps the threads'
     guard pages, for its report of a stack overflow (std::sys::pal::unix::stack_overflow::thread_info). It is made
