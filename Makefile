@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 ROOT ?= www
 
-.PHONY: run test test-rust test-python lint bench python clean
+.PHONY: run test test-rust test-python lint bench python verdicts soak clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -43,6 +43,15 @@ lint: python
 
 bench: target/release/httpserver
 	$(PYTHON) benches/bench.py --server target/release/httpserver $(BENCH_ARGS)
+
+# The table of verdicts in the README: the catalogue on this server and others.
+verdicts: python
+	PYTHONPATH=tests $(BIN)/python tests/verdicts.py
+
+# Ten minutes of everything at once; SOAK_SECONDS says otherwise.
+SOAK_SECONDS ?= 600
+soak: python target/release/httpserver
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -rP tests/test_soak.py
 
 clean:
 	rm -rf target $(VENV)

@@ -29,17 +29,44 @@ def test_the_options_on_the_site_are_the_servers_own() -> None:
 
 
 def test_the_python_of_the_readme_runs() -> None:
-    """The first block as it stands; the second on a free port, stopped from another thread."""
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) == 2
+    """Each block as it stands, but for ports, a stop from another thread, and names that are the reader's own."""
+    first, second, script, test = re.findall(r"```python\n(.*?)```", README, re.S)
     stop = "import threading; threading.Timer(0.2, lambda: pooled_httpd.server_stop(server)).start()\n"
-    second = blocks[1].replace("8080", "0").replace("pooled_httpd.server_run", stop + "pooled_httpd.server_run")
-    for code, expected in ((blocks[0], "1 {200: 1} "), ("import pooled_httpd\n" + second, "Pool Statistics:")):
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert expected in done.stdout
+    second = second.replace("8080", "0").replace("pooled_httpd.server_run", stop + "pooled_httpd.server_run")
+    second = "import pooled_httpd\n" + second
+    refuses = "def my_parser_refuses(data):\n    return True\n"
+    with pooled_httpd.Server(ROOT / "www", log_level="off") as server:
+        script = script.replace("8080", str(server.port))
+        for code, expected in (
+            (first, "1 {200: 1} "),
+            (second, "Pool Statistics:"),
+            (script, "200\n"),
+            (f"{refuses}{test}\ntest_my_parser_is_no_laxer()\nprint('held')", "held"),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE * 3,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert expected in done.stdout
+
+
+def test_the_commands_of_the_attack_kit_run(tmp_path: Path) -> None:
+    """Each as it stands, but for the port and the swarms' time, on our server: nothing is found."""
+    block = next(block for block in re.findall(r"```sh\n(.*?)```", README, re.S) if "pooled_httpd.attack" in block)
+    commands = [line.partition("#")[0].split() for line in block.splitlines()]
+    assert [command[0] for command in commands] == ["python", "pytest", "pooled-httpd-fuzz", "python"]
+    with pooled_httpd.Server(ROOT / "www", log_level="off") as server:
+        for command in commands:
+            quick = ["--seconds", "0.2"] if "swarm" in command else []
+            words = [word.replace("8080", str(server.port)) for word in (*command, *quick)]
+            words[0] = str(Path(sys.executable).parent / words[0])
+            done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_files_that_check_the_promises_exist() -> None:
