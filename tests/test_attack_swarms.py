@@ -161,7 +161,25 @@ def test_wrong_answers_to_the_good_client_are_found() -> None:
         report = Swarm(server.target, Kind.FLOOD, clients=1, seconds=0.3, every=0.1).run()
     assert any("5 bytes that are not the known file" in text for text in report.good.failures)
     assert any("status 500" in text for text in report.good.failures)
-    assert verdict_of(report) is Verdict.HANGS, "it does not recover"
+    assert verdict_of(report) is Verdict.DEVIATES
+
+
+def test_a_server_that_does_not_recover_deviates_where_its_timeout_is_known() -> None:
+    """503 for ever is honest, but not past the longest timeout."""
+    asked: Counter[str] = Counter()
+
+    def react(received: bytes, answered: int) -> tuple[bytes, bool]:
+        asked["all"] += received.endswith(b"\r\n\r\n")
+        if asked["all"] < 6 or not received:
+            return well_behaved(read(received), answered)
+        return response(503, close=True), True
+
+    for wait, verdict in ((0.0, Verdict.OK), (0.4, Verdict.DEVIATES)):
+        asked.clear()
+        with BadServer(react) as server:
+            report = Swarm(server.target.with_options(wait=wait), Kind.FLOOD, clients=1, seconds=0.2, every=0.1).run()
+        assert report.recovered is None
+        assert verdict_of(report) is verdict
 
 
 @pytest.mark.parametrize(

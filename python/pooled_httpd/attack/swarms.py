@@ -18,8 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from pooled_httpd.attack.case import Known
 from pooled_httpd.attack.client import NoResponse, RawClient
-from pooled_httpd.attack.judge import Judge, get
+from pooled_httpd.attack.judge import get, learn
 from pooled_httpd.attack.target import Target
 from pooled_httpd.attack.witness import Witness
 
@@ -74,7 +75,9 @@ class SwarmReport:
 
     ``opened`` connections in all, at most ``clients`` at a time; ``closed`` and ``reset`` by the server, ``answers``
     that it gave by status; ``recovered`` is the time in seconds from the swarm's end until the good client was served
-    again, None where it was not. ``statistics`` are what the server itself counted meanwhile, where it shows that.
+    again, None where it was not within the target's ``wait`` (or ``patience`` where that is longer).
+    ``must_recover`` tells whether ``wait`` is known, so that it had to. ``statistics`` are what the server itself
+    counted meanwhile, where it shows that.
     """
 
     kind: Kind
@@ -90,6 +93,7 @@ class SwarmReport:
     answers: Counter[int] = field(default_factory=Counter)
     good: GoodClient = field(default_factory=GoodClient)
     recovered: float | None = None
+    must_recover: bool = False
     statistics: dict[str, Any] | None = None
 
 
@@ -100,9 +104,16 @@ class Swarm:
     """
 
     def __init__(
-        self, target: Target, kind: Kind, *, clients: int = 100, seconds: float = 5.0, every: float = 0.1
+        self,
+        target: Target,
+        kind: Kind,
+        *,
+        clients: int = 100,
+        seconds: float = 5.0,
+        every: float = 0.1,
+        known: Known | None = None,
     ) -> None:
-        """Prepare it."""
+        """Prepare it; the known file is asked for, unless it is given."""
         if not 1 <= clients <= MOST_CLIENTS:
             raise ValueError(f"{clients} clients are out of range: 1 to {MOST_CLIENTS}")
         if not 0 < seconds <= MOST_SECONDS:
@@ -111,8 +122,8 @@ class Swarm:
             raise ValueError(f"every {every} seconds is out of range: more than 0")
         _allow_descriptors(clients + 100)
         self.target, self.kind, self.every = target, kind, every
-        self.report = SwarmReport(kind, clients, seconds)
-        self._judge = Judge(target)
+        self.report = SwarmReport(kind, clients, seconds, must_recover=target.wait > 0)
+        self._known = learn(target) if known is None else known
         self._selector = selectors.DefaultSelector()
         #: Who is due next, in order: all wait equally long.
         self._due: deque[tuple[float, _Client]] = deque()
@@ -153,7 +164,7 @@ class Swarm:
             return 0
         good.latencies.append(time.monotonic() - started)
         good.statuses[answer.status] += 1
-        if answer.status == 200 and answer.content != self._judge.known.content:
+        if answer.status == 200 and answer.content != self._known.content:
             good.failures.append(f"a 200 with {len(answer.content)} bytes that are not the known file")
             return 0
         if answer.status not in (200, 503):
