@@ -64,6 +64,10 @@ def show(console: Console, report: SwarmReport) -> None:
     good = report.good
     half, most, slowest = (f"{good.percentile(percent) * 1000:.1f} ms" for percent in (50, 99, 100))
     opened = f"{report.opened:,} opened, {report.most_open:,} at most at a time"
+    recovered = report.recovered
+    again = (
+        "not yet: give --wait its longest timeout" if recovered is None else f"{recovered * 1000:.1f} ms after the end"
+    )
     rows = {
         "connections": f"{opened}, {report.could_not_open:,} not to be had",
         "ended by the server": f"{report.closed:,} closed, {report.reset:,} reset",
@@ -71,9 +75,7 @@ def show(console: Console, report: SwarmReport) -> None:
         "bytes": f"{report.bytes_sent:,} sent, {report.bytes_received:,} received",
         "good client": f"{_counts(good.statuses) or 'nothing'}; half within {half}, 99 % {most}, all {slowest}",
         "not as it should be": "; ".join(sorted(set(good.failures))[:3]) or "nothing",
-        "served again": "not yet: --wait takes its longest timeout"
-        if report.recovered is None
-        else f"{report.recovered * 1000:.1f} ms after the end",
+        "served again": again,
     }
     if report.statistics is not None:
         rows["its statistics"] = ", ".join(f"{name} {value}" for name, value in report.statistics.items() if value)
