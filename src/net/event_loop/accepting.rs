@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How many newcomers one turn accepts.
 const ACCEPTS_PER_TURN: usize = 64;
+/// How many newcomers in a row may fail before it is the system that refuses them.
+const FAULTS_AT_A_STRETCH: usize = 32;
 /// When accepting is tried again after the system refused it.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -29,12 +31,14 @@ impl EventLoop {
         if !self.acceptable || self.accept_again_at.is_some() {
             return;
         }
+        let mut faults = 0;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = self.listener.descriptor() else { return };
             match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((descriptor, peer)) => {
                     let peer = peer.and_then(|address| SocketAddr::try_from(address).ok());
                     self.admit(descriptor, peer);
+                    faults = 0;
                 }
                 Err(Errno::AGAIN) => {
                     self.acceptable = false;
@@ -45,7 +49,8 @@ impl EventLoop {
                         return;
                     }
                 }
-                Err(errno) if is_newcomers_fault(errno) => {}
+                // So many at a stretch are not the newcomers': a filter of system calls may refuse every one.
+                Err(errno) if is_newcomers_fault(errno) && faults < FAULTS_AT_A_STRETCH => faults += 1,
                 Err(errno) => return self.pause_accepting(errno),
             }
         }
