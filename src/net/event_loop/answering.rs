@@ -146,14 +146,14 @@ fn send_file(socket: &OwnedFd, file: &OwnedFd, mut offset: u64, length: u64) -> 
     match rustix::fs::sendfile(socket, file, Some(&mut offset), count) {
         Ok(count) => Ok(Step::FileSent(count as u64)),
         Err(errno @ (Errno::AGAIN | Errno::INTR)) => Err(errno),
-        Err(errno) if is_sockets_fault(errno) => Err(errno),
+        Err(errno) if is_not_the_files_fault(errno) => Err(errno),
         // A file that cannot be read has no more content, as far as the peer is concerned.
         Err(_) => Ok(Step::FileSent(0)),
     }
 }
 
-/// Whether sendfile failed because of the socket; otherwise it was the file.
-fn is_sockets_fault(errno: Errno) -> bool {
+/// Whether sendfile failed because of the socket, or for want of memory or permission to send; otherwise it was the file.
+fn is_not_the_files_fault(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::PIPE
@@ -164,5 +164,8 @@ fn is_sockets_fault(errno: Errno) -> bool {
             | Errno::NETDOWN
             | Errno::NETUNREACH
             | Errno::HOSTUNREACH
+            | Errno::NOBUFS
+            | Errno::NOMEM
+            | Errno::PERM
     )
 }
