@@ -166,7 +166,14 @@ impl PyServer {
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.server(py)?;
         let sink = Box::new(PythonLogging::new(self.log_level));
-        py.detach(|| server.start(sink)).map_err(|error| from_start_error(py, &error))
+        let started = py.detach(|| server.start(sink));
+        // What was raised while the start was told on this thread, by a handler of records or of a signal, Ctrl+C among them:
+        // pyo3-log leaves it as the current exception.
+        if let Some(raised) = PyErr::take(py) {
+            py.detach(|| server.stop());
+            return Err(raised);
+        }
+        started.map_err(|error| from_start_error(py, &error))
     }
 
     /// Serves until it is stopped; Ctrl+C stops it and raises KeyboardInterrupt.
