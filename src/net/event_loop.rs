@@ -77,6 +77,8 @@ pub struct EventLoop {
     date: DateCache,
     started: Instant,
     now: Now,
+    /// When the wait for events began that the turn was told of: whatever had come by then is among them.
+    waited_from: Time,
     acceptable: bool,
     accept_again_at: Option<Time>,
     stop_due: Option<Time>,
@@ -132,6 +134,7 @@ impl EventLoop {
             date: DateCache::new(0),
             started: Instant::now(),
             now: Now::default(),
+            waited_from: Time::default(),
             acceptable: false,
             accept_again_at: None,
             stop_due: None,
@@ -165,7 +168,8 @@ impl EventLoop {
             let timeout = self.wait_time();
             match self.poll.poll(&mut self.events, timeout) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Nothing was told, so nothing is known: the process was stopped for a while, say.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
             self.table.counters().begin_turn();
@@ -197,15 +201,23 @@ impl EventLoop {
             self.sockets[slot as usize].queued = false;
             self.answer(slot);
         }
-        // A full queue of events may have left out bytes that came in time; they are seen before anything expires.
-        if self.events.iter().count() < EVENTS_PER_TURN {
-            while let Some(slot) = self.table.expire() {
-                self.answer(slot);
-            }
-        }
+        self.expire();
         self.refusals.expire(self.now.time);
         self.table.check_invariants();
         self.go_on()
+    }
+
+    /// Handles the deadlines that have passed, but only those of whom nothing can have come in time: what came while the process
+    /// slept, or was left out by a full queue of events, is seen before anything expires.
+    fn expire(&mut self) {
+        if self.events.iter().count() == EVENTS_PER_TURN {
+            return;
+        }
+        while self.table.next_due().is_some_and(|due| due <= self.waited_from)
+            && let Some(slot) = self.table.expire()
+        {
+            self.answer(slot);
+        }
     }
 
     fn tell_time(&mut self) {
@@ -222,14 +234,16 @@ impl EventLoop {
         self.table.set_now(self.now);
     }
 
-    fn wait_time(&self) -> Option<Duration> {
+    /// How long to wait for events. From now on what comes is told.
+    fn wait_time(&mut self) -> Option<Duration> {
+        self.waited_from = self.now.time;
         if !self.ready.is_empty() || (self.acceptable && self.accept_again_at.is_none()) {
             return Some(Duration::ZERO);
         }
         let dues = [self.table.next_due(), self.refusals.next_due(), self.accept_again_at, self.stop_due];
         let due = dues.map(|due| due.unwrap_or(Time(u64::MAX))).into_iter().min().filter(|due| due.0 < u64::MAX)?;
-        let elapsed = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Some(Duration::from_nanos(due.since(Time(elapsed))))
+        self.waited_from = Time(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        Some(Duration::from_nanos(due.since(self.waited_from)))
     }
 
     fn note_events(&mut self) {
