@@ -137,7 +137,8 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, clap:
     Ok(options)
 }
 
-/// Runs the command line and returns its exit status. `arguments` begin with the program's name.
+/// Runs the command line and returns its exit status, with which the process is to end: the signals that it handles stay blocked.
+/// `arguments` begin with the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let mut options = match parse(arguments) {
         Ok(options) => options,
@@ -164,21 +165,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 /// `told` is what the operator should know before anything else.
 fn serve(options: Options, told: Option<String>) -> Result<Outcome, StartError> {
     let system = |errno: nix::errno::Errno| StartError::System(errno.into());
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2] {
-        signals.add(signal);
-    }
+    let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
     let config = options.config()?;
     let logs_to_file = config.access_log.is_some() && config.access_log_file.is_some();
     if logs_to_file || !ignores_hangup() {
-        signals.add(Signal::SIGHUP);
+        signals.push(Signal::SIGHUP);
     }
-    // Blocked before any thread starts, so that they are read here and nowhere else.
-    let mask = SigSet::thread_get_mask().map_err(system)?;
-    signals.thread_block().map_err(system)?;
-    let served = serve_with_signals(options, told, &signals, logs_to_file);
-    let _ = mask.thread_set_mask();
-    served
+    // Blocked before any thread starts, so that they are read here and nowhere else. They stay so: one more that comes while the
+    // process ends must not change how it ended.
+    signals.iter().copied().collect::<SigSet>().thread_block().map_err(system)?;
+    serve_with_signals(options, told, &signals, logs_to_file)
 }
 
 /// Whether whoever started the program wants it to outlive its terminal, as nohup does. A signal that is blocked is read
@@ -193,12 +189,16 @@ fn ignores_hangup() -> bool {
 fn serve_with_signals(
     options: Options,
     told: Option<String>,
-    signals: &SigSet,
+    signals: &[Signal],
     logs_to_file: bool,
 ) -> Result<Outcome, StartError> {
-    let system = |errno: nix::errno::Errno| StartError::System(errno.into());
-    let signal_reader =
-        SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(system)?;
+    // A reader for each: one for all would give out the lowest number first, and a storm of it would hide the others.
+    let reader = |signal: &Signal| {
+        let signals = SigSet::from_iter([*signal]);
+        Ok((*signal, SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    };
+    let readers: Result<Vec<_>, nix::errno::Errno> = signals.iter().map(reader).collect();
+    let readers = readers.map_err(|errno| StartError::System(errno.into()))?;
     raise_descriptor_limit();
     let level = options.config()?.log_level;
     let server = Server::create(options)?;
@@ -207,31 +207,32 @@ fn serve_with_signals(
         output.line(Level::Warn, Logger::Server, format_args!("{told}"));
     }
     server.start(Box::new(output))?;
+    let mut printer = Printer::default();
     let mut asked = false;
     while server.wait(Some(Duration::ZERO)).is_none() {
-        let mut ready = [PollFd::new(&signal_reader, PollFlags::IN)];
+        let mut ready: Vec<_> = readers.iter().map(|(_, reader)| PollFd::new(reader, PollFlags::IN)).collect();
         let patience = if asked { &LOOK_OFTEN } else { &LOOK };
         if rustix::event::poll(&mut ready, Some(patience)).unwrap_or(0) == 0 {
             continue;
         }
-        while let Ok(Some(signal)) = signal_reader.read_signal() {
-            let is = |known: Signal| i32::try_from(signal.ssi_signo) == Ok(known as i32);
-            if is(Signal::SIGUSR1) {
-                print_soon(format!("{}\n", server.snapshot()));
-            } else if is(Signal::SIGUSR2) {
-                server.drain();
-            } else if is(Signal::SIGHUP) && logs_to_file {
-                server.reopen_access_log();
-            } else if asked {
-                server.request_abort();
-            } else {
-                asked = true;
-                server.request_stop();
+        for (signal, reader) in &readers {
+            if !matches!(reader.read_signal(), Ok(Some(_))) {
+                continue;
+            }
+            match signal {
+                Signal::SIGUSR1 => printer.print(format!("{}\n", server.snapshot())),
+                Signal::SIGUSR2 => server.drain(),
+                Signal::SIGHUP if logs_to_file => server.reopen_access_log(),
+                _ if asked => server.request_abort(),
+                _ => {
+                    asked = true;
+                    server.request_stop();
+                }
             }
         }
     }
     server.stop();
-    print_soon(format!("{}\n", server.snapshot()));
+    printer.print(format!("{}\n", server.snapshot()));
     Ok(server.wait(None).unwrap_or(Outcome::Stopped))
 }
 
@@ -243,16 +244,33 @@ fn raise_descriptor_limit() {
 }
 
 /// Prints, but does not wait for ever where nobody reads: signals are still looked after, and the program still ends.
-fn print_soon(text: String) {
-    let printed = Latch::new();
-    let done = Arc::clone(&printed);
-    let thread = std::thread::spawn(move || {
-        print(&text);
-        done.set(());
-    });
-    if printed.wait(Some(PRINT_PATIENCE)).is_some() {
-        // Nothing is left of it when the process ends. Its only panic would be ours, and has been told.
-        let _ = thread.join();
+#[derive(Debug, Default)]
+struct Printer {
+    /// Set once the last text is out, where nobody had read it in time.
+    stuck: Option<Arc<Latch<()>>>,
+}
+
+impl Printer {
+    /// Prints on a thread of its own. While the text before it is not out, there is no other: it would wait behind it.
+    fn print(&mut self, text: String) {
+        if self.stuck.as_ref().is_some_and(|printed| printed.wait(Some(PRINT_PATIENCE)).is_none()) {
+            return;
+        }
+        self.stuck = None;
+        let printed = Latch::new();
+        let done = Arc::clone(&printed);
+        let spawned = std::thread::Builder::new().name("pooled-print".into()).spawn(move || {
+            print(&text);
+            done.set(());
+        });
+        // Where the system gives no thread, the statistics are not worth the server.
+        let Ok(thread) = spawned else { return };
+        if printed.wait(Some(PRINT_PATIENCE)).is_some() {
+            // Nothing is left of it when the process ends. Its only panic would be ours, and has been told.
+            let _ = thread.join();
+        } else {
+            self.stuck = Some(printed);
+        }
     }
 }
 
