@@ -3,6 +3,7 @@
 use super::State;
 use super::table::tests::{TestTable, table, table_with};
 use super::{Action, Admission, Input, Room};
+use crate::http::{Reject, Status};
 
 /// Sends the parts and returns the statuses of the answers, and whether the connection is still open after them.
 fn answers(parts: &[&[u8]]) -> (Vec<u16>, bool) {
@@ -357,4 +358,34 @@ fn a_drain_that_comes_after_the_stop_is_not_told() {
     let lines = test.lines();
     assert!(lines.iter().any(|line| line.starts_with("Stopping: 1 ")));
     assert!(!lines.iter().any(|line| line.starts_with("Draining")));
+}
+
+/// The number of overflows is of requests, that of 507 is of answers: whoever is lost before its answer could be begun has had the
+/// one and not the other.
+#[test]
+fn a_pool_that_overflows_counts_though_the_peer_is_lost_before_the_507() {
+    for is_lost in [false, true] {
+        let (mut test, slot) = table_with("pool_size", 256);
+        // Its answer may be three times as long as its line, so that the one before has to go out first.
+        let fields = "A: b\r\n".repeat(40);
+        let overflowing = format!("GET /{} HTTP/1.1\r\nHost: a\r\n{fields}\r\n", "x".repeat(5400));
+        test.feed(slot, format!("GET /a HTTP/1.1\r\nHost: a\r\n\r\n{overflowing}").as_bytes());
+        while !matches!(test.table.next_action(slot), Action::Send(_)) {
+            test.step(slot);
+        }
+        assert_eq!(test.table.counters().pool_overflows.get(), 1);
+        assert_eq!(test.table.state(slot), State::Processing);
+        if is_lost {
+            test.table.receive(slot, Input::Lost);
+        }
+        while test.step(slot) {}
+        test.finish(slot);
+        let counters = test.table.counters();
+        let refused = counters.rejects[Reject::PoolExhausted as usize].get();
+        let answered = counters.responses[Status::InsufficientStorage as usize].get();
+        assert_eq!((counters.pool_overflows.get(), refused), (1, u64::from(!is_lost)));
+        assert_eq!(answered, refused);
+        assert_eq!(counters.invariant_violations.get(), 0);
+        assert_eq!(statuses(&test.sent).len(), if is_lost { 0 } else { 2 });
+    }
 }

@@ -6,6 +6,8 @@
 
 mod accepting;
 mod answering;
+#[cfg(test)]
+mod tests;
 
 use super::listener::Listener;
 use super::refusal::{MAX_ANSWER, PLACES, Refusals};
@@ -195,6 +197,8 @@ impl EventLoop {
             self.ready.push_back(slot);
         }
         self.accept();
+        #[cfg(test)]
+        self.stop.panic_if_planted();
         self.root.refresh();
         for _ in 0..self.ready.len() {
             let Some(slot) = self.ready.pop_front() else { break };

@@ -9,12 +9,20 @@ pub struct Stop {
     /// 0: not asked for; 1: responses under way may finish; 2: at once.
     wanted: AtomicU8,
     drain_wanted: AtomicBool,
+    #[cfg(test)]
+    panic_wanted: AtomicBool,
     waker: Waker,
 }
 
 impl Stop {
     pub(super) fn new(waker: Waker) -> Self {
-        Self { wanted: AtomicU8::new(0), drain_wanted: AtomicBool::new(false), waker }
+        Self {
+            wanted: AtomicU8::new(0),
+            drain_wanted: AtomicBool::new(false),
+            #[cfg(test)]
+            panic_wanted: AtomicBool::new(false),
+            waker,
+        }
     }
 
     /// Asks the loop to stop: responses under way may finish within a bounded time.
@@ -31,6 +39,18 @@ impl Stop {
     pub fn drain(&self) {
         self.drain_wanted.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// Makes the loop panic in its next turn, as a fault of ours would.
+    #[cfg(test)]
+    pub(crate) fn plant_panic(&self) {
+        self.panic_wanted.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    #[cfg(test)]
+    pub(super) fn panic_if_planted(&self) {
+        assert!(!self.panic_wanted.load(Ordering::Acquire), "planted by a test");
     }
 
     /// 0: not asked for; 1: responses under way may finish; 2: at once.

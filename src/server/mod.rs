@@ -9,6 +9,8 @@ mod latch;
 mod listening;
 mod memory;
 mod slow_close;
+#[cfg(test)]
+mod tests;
 
 pub use error::StartError;
 pub(crate) use latch::Latch;
