@@ -1,0 +1,236 @@
+"""Where the log cannot go: a full disk, a handler that never returns, a reader that never reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pooled_httpd
+import pytest
+from conftest import assert_sound
+from faults import eventually, tasks
+from support import PATIENCE, Program, Raw, Site, exchange, get
+from test_faults_root import mount as mount  # noqa: PLC0414 (a fixture)
+from test_program import make_stuck
+
+#: How long a stop waits for whoever takes the log, in seconds.
+LOG_GRACE = 1.0
+
+
+def entries(path: Path) -> list[int]:
+    """Return the numbers of the requests in a log of the JSON form, each line of which must be whole."""
+    text = path.read_text("ascii")
+    assert text == "" or text.endswith("\n")
+    return [int(json.loads(line)["line"].split("/")[1].split(" ")[0]) for line in text.splitlines()]
+
+
+def ask(raw: Raw, numbers: range) -> None:
+    """Ask for so many different paths, in batches."""
+    for start in range(numbers.start, numbers.stop, 50):
+        batch = range(start, min(start + 50, numbers.stop))
+        raw.send(b"".join(get(f"/{number}") for number in batch))
+        assert all(raw.response().status == 404 for _ in batch)
+
+
+def test_a_full_disk_costs_lines_until_there_is_room_again(
+    site: Site, tmp_path: Path, mount: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each line is in the file or told to be lost, once; none is there by half; with room again they are written again."""
+    caplog.set_level(logging.WARNING, "pooled_httpd")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount(disk)
+    log, ballast = disk / "access.log", disk / "ballast"
+    rounds = 3
+    with pooled_httpd.Server(site.root, access_log="json", access_log_file=log) as server, Raw(server.port) as raw:
+        asked = 0
+        for round_ in range(rounds):
+            ask(raw, range(asked, asked := asked + 100))
+            eventually(lambda: len(entries(log)) >= 100)
+            # All but a few bytes, so that a line is cut in two.
+            with ballast.open("wb", buffering=0) as out, pytest.raises(OSError, match="No space left"):
+                while True:
+                    assert out.write(bytes(1 << 12))
+            already = len(caplog.messages)
+            while len(caplog.messages) == already:
+                ask(raw, range(asked, asked := asked + 100))
+                time.sleep(0.002)
+                assert asked < 100_000
+            ask(raw, range(asked, asked := asked + 100))
+            assert "No space left on device (os error 28)" in caplog.messages[already]
+            ballast.unlink()
+            ask(raw, range(asked, asked := asked + 100))
+            eventually(lambda: len(caplog.messages) == already + 2)  # noqa: B023 (called before the next round)
+            assert caplog.messages[-1].endswith("lines lost; now it is written again")
+            assert round_ < rounds
+    assert_sound(server)
+    written = entries(log)
+    lost = [re.match(r"access log: (\d+) lines lost", message) for message in caplog.messages]
+    assert written == sorted(set(written)), "in order, and none twice"
+    assert len(written) + sum(int(found[1]) for found in lost if found) == asked == server.stats().total_requests
+    assert server.stats().log_records_dropped == 0
+    assert written[-1] == asked - 1
+
+
+def test_a_log_that_is_unmounted_or_read_only_is_told(
+    site: Site, tmp_path: Path, mount: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log's disk that turns read-only, as disks do that fail: told once, and served on."""
+    caplog.set_level(logging.WARNING, "pooled_httpd")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount(disk)
+    with pooled_httpd.Server(site.root, access_log_file=disk / "log") as server:
+        assert exchange(server.port, get("/a.txt")).status == 200
+        eventually(lambda: (disk / "log").read_text().count("\n") == 1)
+        # It is open for writing, so the disk is busy and stays writable as long as the file is not opened anew.
+        busy = subprocess.run(["mount", "-o", "remount,ro", disk], capture_output=True, text=True, timeout=60, check=False)
+        assert busy.returncode
+        subprocess.run(["umount", "--lazy", disk], check=True, timeout=60)
+        assert exchange(server.port, get("/a.txt")).status == 200
+        # Opened anew by its name it is where the name leads now.
+        server.reopen_access_log()
+        eventually((disk / "log").exists)
+        assert exchange(server.port, get("/dir/")).status == 200
+        eventually(lambda: '"GET /dir/ HTTP/1.1" 200' in (disk / "log").read_text())
+    assert caplog.messages == []
+    assert_sound(server)
+
+
+class Stuck(logging.Handler):
+    """A handler that does not return before it is let go."""
+
+    def __init__(self) -> None:
+        """Hold whoever comes."""
+        super().__init__()
+        self.entered, self.let_go = threading.Event(), threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Wait."""
+        if "CONN" in record.getMessage():
+            self.entered.set()
+            self.let_go.wait()
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    """A handler on the story's logger; afterwards it is let go and gone."""
+    logger, handler = logging.getLogger("pooled_httpd.conn"), Stuck()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    handler.let_go.set()
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_a_handler_that_never_returns_stalls_neither_loop_nor_stop(site: Site, stuck: Stuck) -> None:
+    """What it does not take is dropped and counted; the stop waits for its grace and no longer."""
+    threads = tasks()
+    server = pooled_httpd.Server(site.root, access_log="json")
+    server.start()
+    with Raw(server.port) as raw:
+        raw.send(get("/a.txt")).response()
+        assert stuck.entered.wait(PATIENCE)
+        begun = time.monotonic()
+        ask(raw, range(3000))
+        assert time.monotonic() - begun < PATIENCE
+        dropped = server.stats().log_records_dropped
+        ask(raw, range(1000))
+        # Both rings are full: every answer loses its line of the access log, and seven records or more.
+        assert server.stats().log_records_dropped - dropped >= 8 * 1000
+    begun = time.monotonic()
+    server.stop()
+    assert LOG_GRACE * 0.9 < time.monotonic() - begun < LOG_GRACE + PATIENCE / 2
+    assert not server.is_running
+    assert_sound(server)
+    # Only the thread that the handler holds is left, and it goes once it is let go.
+    assert tasks() == threads + 1
+    server.destroy()
+    stuck.let_go.set()
+    eventually(lambda: tasks() == threads)
+
+
+def test_a_handler_that_raises_or_is_slow_loses_nothing(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception in a handler is logging's to tell; the next record comes all the same."""
+    caplog.set_level(logging.DEBUG, "pooled_httpd.conn")
+    logger, raised = logging.getLogger("pooled_httpd.conn"), []
+
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raised.append(record.getMessage())
+            raise RuntimeError("a handler's own fault")
+
+    handler = Raising()
+    logger.addHandler(handler)
+    try:
+        with pooled_httpd.Server(site.root) as server:
+            for _ in range(5):
+                assert exchange(server.port, get("/a.txt", "Connection: close")).status == 200
+    finally:
+        logger.removeHandler(handler)
+    assert_sound(server)
+    assert server.stats().log_records_dropped == 0
+    assert sum("Total lifetime" in message for message in raised) == 5
+
+
+def test_the_interpreter_ends_though_a_handler_never_returns(site: Site) -> None:
+    """At its exit the servers are stopped within the grace, and the process ends with its own status."""
+    code = """
+import logging, sys, threading, urllib.request, pooled_httpd
+class Stuck(logging.Handler):
+    def createLock(self):
+        self.lock = None  # At the exit logging itself waits for the lock of every handler.
+    def emit(self, record):
+        if "CONN" in record.getMessage():
+            entered.set()
+            threading.Event().wait()
+entered = threading.Event()
+logging.basicConfig(level=logging.DEBUG, handlers=[Stuck()])
+server = pooled_httpd.Server(sys.argv[1])
+server.start()
+assert urllib.request.urlopen(server.url_for("a.txt")).read() == b"hello\\n"
+assert entered.wait(10)
+print("served", flush=True)
+sys.exit(7)
+"""
+    begun = time.monotonic()
+    command = [sys.executable, "-c", code, str(site.root)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (7, "served\n"), ended.stderr
+    assert "panicked" not in ended.stderr
+    assert "Fatal" not in ended.stderr
+    assert time.monotonic() - begun < PATIENCE
+
+
+def test_statistics_that_nobody_reads_cost_one_thread_at_most(site: Site) -> None:
+    """SIGUSR1 again and again while standard output is stuck: no thread for each of them, and the stop is as ever."""
+    with Program.start("--log-level", "debug", site.root) as program:
+        process = program.process
+        make_stuck(program)
+        before = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+        for _ in range(2):
+            process.send_signal(signal.SIGUSR1)
+            eventually(lambda: not pending(process.pid) & 1 << (signal.SIGUSR1 - 1))
+            assert exchange(program.port, get("/a.txt")).status == 200
+        assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= before + 1
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert time.monotonic() - begun < PATIENCE / 2
+
+
+def pending(process: int) -> int:
+    """Return the signals that a process has not yet taken, as a mask."""
+    found = re.search(r"^ShdPnd:\s+([0-9a-f]+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1], 16)
