@@ -76,10 +76,10 @@ impl Pool {
         self.size
     }
 
-    /// The heap memory behind the pool, in bytes.
+    /// The heap memory behind a pool of `size` bytes; where there is not even that, only what was asked for.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.bump.allocated_bytes_including_metadata()
+    pub fn heap_bytes(size: usize) -> usize {
+        Bump::try_with_capacity(size).map_or(size, |bump| bump.allocated_bytes_including_metadata())
     }
 
     /// Makes a slice of `length` default values.

@@ -3,6 +3,7 @@
 use crate::server::StartError;
 use pyo3::PyErr;
 use pyo3::prelude::*;
+use rustix::io::Errno;
 use std::io;
 
 /// An exception of `pooled_httpd.errors` by its name.
@@ -25,6 +26,7 @@ pub(super) fn from_start_error(py: Python<'_>, error: &StartError) -> PyErr {
         StartError::Bind(_, error) => exception(py, "BindError", (number(&error.cause), message)),
         StartError::AccessLog(_, cause) => exception(py, "AccessLogError", (number(cause), message)),
         StartError::State(_) => exception(py, "StateError", (message,)),
-        StartError::System(cause) => exception(py, "SystemRefusedError", (number(cause), message)),
+        StartError::Memory(_) => exception(py, "SystemRefusedError", (Errno::NOMEM.raw_os_error(), message)),
+        StartError::Thread(cause) | StartError::System(cause) => exception(py, "SystemRefusedError", (number(cause), message)),
     }
 }

@@ -18,6 +18,10 @@ pub enum StartError {
     AccessLog(String, io::Error),
     /// The server's life does not allow it.
     State(&'static str),
+    /// The system has not the memory that the options ask for.
+    Memory(String),
+    /// The system gives no thread.
+    Thread(io::Error),
     /// The system refused something else that the server needs.
     System(io::Error),
 }
@@ -35,6 +39,11 @@ impl Display for StartError {
                 "access_log_file: {path:?} cannot be written: {error}; it takes the name of a file in a directory that can be written"
             ),
             Self::State(message) => out.write_str(message),
+            Self::Memory(message) => out.write_str(message),
+            Self::Thread(error) => write!(
+                out,
+                "the system gives no thread: {error}; a limit on threads or memory (ulimit -u, ulimit -v) may be too low"
+            ),
             Self::System(error) => write!(out, "the system refused what the server needs: {error}"),
         }
     }

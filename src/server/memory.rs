@@ -8,7 +8,6 @@ use crate::stats::Grouped;
 use crate::trace::ring_bytes;
 use rustix::fd::OwnedFd;
 use std::fmt::{self, Display, Formatter};
-use std::io;
 
 /// Every term of the memory that a server takes, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ impl MemoryPlan {
             connections: limits.max_connections,
             receive_buffer,
             send_buffer,
-            pool: Pool::new(limits.pool_size).heap_bytes(),
+            pool: Pool::heap_bytes(limits.pool_size),
             slot: Table::<OwnedFd>::slot_bytes(),
             tables: EventLoop::table_bytes(config),
             cache: Root::cache_bytes(config.cache_size),
@@ -52,17 +51,27 @@ impl MemoryPlan {
     /// Asks the system for as much as all of it and gives it back, so that too much is an error and not the end of the process.
     ///
     /// # Errors
-    /// The system has not so much.
-    pub fn probe(&self) -> io::Result<()> {
+    /// The system has not so much. The text names the options that ask for it, and first the one that asks for most.
+    pub fn probe(&self, config: &Config) -> Result<(), String> {
         // The allocator keeps a little for itself with every piece.
         let most = self.total().saturating_add(self.total() / 16);
         let mut memory: Vec<u8> = Vec::new();
         memory.try_reserve_exact(most).map_err(|_| {
-            let message = format!(
-                "there is no memory for {} bytes; fewer connections or smaller buffers take less",
-                Grouped(most as u64)
-            );
-            io::Error::new(io::ErrorKind::OutOfMemory, message)
+            let (limits, buffers) = (&config.limits, self.receive_buffer + self.send_buffer);
+            let lower = match self.connections.saturating_mul(buffers + self.pool) {
+                all if all <= self.cache => "cache_size",
+                _ if self.pool > buffers => "pool_size or max_connections",
+                _ => "buffer_size or max_connections",
+            };
+            format!(
+                "there is no memory for {} bytes: max_connections {} times buffer_size {}, twice, and pool_size {}, besides \
+                 cache_size {}; lower {lower}",
+                Grouped(most as u64),
+                limits.max_connections,
+                limits.buffer_size,
+                limits.pool_size,
+                config.cache_size
+            )
         })
     }
 

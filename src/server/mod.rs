@@ -210,7 +210,7 @@ impl Server {
     fn start_threads(&self, prepared: Prepared, mut sink: Box<dyn Sink>) -> Result<Running, StartError> {
         let Prepared { root, access_file, listener } = prepared;
         let config = lock(&self.options).config()?;
-        MemoryPlan::of(&config).probe().map_err(StartError::System)?;
+        MemoryPlan::of(&config).probe(&config).map_err(StartError::Memory)?;
         let access_file = access::open_file(&config, access_file, &self.reopen_access_log)?;
         let level = sink.level().unwrap_or(config.log_level);
         let (tracer, mut drain, _) = trace_with_access(level, config.access_log);
@@ -419,7 +419,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<thread::Join
     SigSet::all().thread_block().map_err(system)?;
     let thread = thread::Builder::new().name(name.into()).spawn(run);
     before.thread_set_mask().map_err(system)?;
-    thread.map_err(StartError::System)
+    thread.map_err(StartError::Thread)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
