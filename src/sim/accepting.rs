@@ -40,7 +40,11 @@ impl World {
                     self.watch.accepted(slot, self.now.time.0);
                     self.enqueue(slot);
                     self.note(|_| format!("slot {slot}: client {client} is accepted"));
-                    return self.receive(slot);
+                    self.receive(slot);
+                    if self.table.state(slot) == State::Closing {
+                        self.answer(slot);
+                    }
+                    return;
                 }
                 Admission::Reclaim(slot) => {
                     self.tally.reclaimed += 1;

@@ -2,7 +2,7 @@
 
 use super::super::refusal;
 use super::{EventLoop, LAST_REFUSAL, Socket, enqueue};
-use crate::connection::Admission;
+use crate::connection::{Admission, State};
 use crate::http::Reject;
 use crate::trace::Event;
 use mio::unix::SourceFd;
@@ -72,7 +72,12 @@ impl EventLoop {
                         ..Socket::default()
                     };
                     enqueue(&mut self.ready, socket, slot);
-                    return self.receive(slot);
+                    self.receive(slot);
+                    if self.table.state(slot) == State::Closing {
+                        // Gone before it was accepted: it must not cost the next one its slot.
+                        self.answer(slot);
+                    }
+                    return;
                 }
                 Admission::Reclaim(slot) => self.answer(slot),
                 Admission::Refuse => return self.refuse(descriptor, peer, Reject::NoSlot),
