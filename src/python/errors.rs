@@ -27,6 +27,8 @@ pub(super) fn from_start_error(py: Python<'_>, error: &StartError) -> PyErr {
         StartError::AccessLog(_, cause) => exception(py, "AccessLogError", (number(cause), message)),
         StartError::State(_) => exception(py, "StateError", (message,)),
         StartError::Memory(_) => exception(py, "SystemRefusedError", (Errno::NOMEM.raw_os_error(), message)),
-        StartError::Thread(cause) | StartError::System(cause) => exception(py, "SystemRefusedError", (number(cause), message)),
+        StartError::Thread(cause) | StartError::System(cause) => {
+            exception(py, "SystemRefusedError", (number(cause), message))
+        }
     }
 }

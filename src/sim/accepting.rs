@@ -9,16 +9,32 @@ use crate::http::response_head::{HeadWriter, MAX_FIXED_HEAD};
 
 /// How many newcomers one turn accepts.
 const ACCEPTS_PER_TURN: usize = 64;
+/// When accepting is tried again after the system refused it, in nanoseconds.
+const ACCEPT_RETRY: u64 = 50_000_000;
 /// How long a refused newcomer is drained at most, in nanoseconds.
 const DRAIN_TIME: u64 = 500_000_000;
 
 impl World {
     pub(super) fn accept(&mut self) {
+        self.accept_again_at = self.accept_again_at.filter(|due| *due > self.now.time.0 && self.stop_due.is_none());
         for _ in 0..ACCEPTS_PER_TURN {
-            if self.stop_due.is_some() {
+            if self.stop_due.is_some() || self.accept_again_at.is_some() {
+                return;
+            }
+            if !self.backlog.is_empty() && self.random.chance(self.plan.faults.accept_fails) {
+                self.tally.accepts_failed += 1;
+                self.accept_again_at = Some(self.now.time.0 + ACCEPT_RETRY);
                 return;
             }
             let Some(client) = self.backlog.pop_front() else { return };
+            if self.random.chance(self.plan.faults.newcomer_fails) {
+                self.tally.newcomers_failed += 1;
+                let wire = &mut self.clients[client].wire;
+                wire.reset();
+                // The server has no descriptor of it, and so hears nothing.
+                wire.edge = false;
+                continue;
+            }
             self.clients[client].accepted = true;
             if self.random.chance(self.plan.faults.accept_without_descriptor) {
                 self.refuse(client, Reject::NoDescriptor);

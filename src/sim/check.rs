@@ -134,6 +134,12 @@ impl World {
             let exchange = exchange.unwrap_or_else(|| panic!("client {index} got an answer to nothing"));
             let answer = exchange.answer();
             let answer = answer.unwrap_or_else(|| panic!("client {index} got an answer to half a request"));
+            if client.failed.contains(&number) {
+                // What it could not open it says so, or goes without.
+                let is_told = matches!(response.status.code(), 403 | 500 | 503) || response.status == answer.status;
+                assert!(is_told, "client {index} got {} for what cannot be opened", response.status.text());
+                continue;
+            }
             let while_stopping = client.drained_from.is_some_and(|from| number >= from);
             self.check_response(response, exchange, stream, while_stopping);
             assert!(is_last || !answer.closes, "client {index} got an answer after its last");

@@ -32,6 +32,9 @@ pub(super) struct Disturbance {
     pub(super) stopped: bool,
     /// The server began to drain before it was gone.
     pub(super) drained: bool,
+    /// A file of its ended early, or a name could not be opened.
+    pub(super) cut: bool,
+    pub(super) failed: bool,
     /// It was never accepted.
     pub(super) unheard: bool,
 }
@@ -71,6 +74,8 @@ pub(super) struct Client {
     pub(super) connected: bool,
     /// The server has taken it in: accepted or refused.
     pub(super) accepted: bool,
+    /// The exchanges for which a name could not be opened.
+    pub(super) failed: Vec<usize>,
     /// How many answers the server has begun.
     pub(super) begun: usize,
     /// How many of them when the server was told to stop.
@@ -110,6 +115,7 @@ impl Client {
             disturbance: Disturbance::default(),
             connected: false,
             accepted: false,
+            failed: Vec::new(),
             begun: 0,
             drained_from: None,
             // Some come late, when others are idle or gone.

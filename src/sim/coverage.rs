@@ -68,6 +68,14 @@ const EVENTS: &[&str] = &[
     "a listing for HTTP/1.0",
     "a HEAD of a listing",
     "no room in the pool for a listing",
+    "a receive fails",
+    "a send fails",
+    "a file ends early",
+    "a name cannot be opened",
+    "accepting fails",
+    "a newcomer is gone before it is accepted",
+    "the wall clock goes back",
+    "the wall clock goes ahead",
 ];
 
 impl Default for Coverage {
@@ -155,6 +163,14 @@ impl Coverage {
         happened("a content in memory waits for room", tally.memory_late);
         happened("a content in memory is passed by", tally.memory_passed);
         happened("a listing waits for the desk", tally.listing_waits);
+        happened("a receive fails", tally.receives_failed);
+        happened("a send fails", tally.sends_failed);
+        happened("a file ends early", tally.files_ended);
+        happened("a name cannot be opened", tally.opens_failed);
+        happened("accepting fails", tally.accepts_failed);
+        happened("a newcomer is gone before it is accepted", tally.newcomers_failed);
+        happened("the wall clock goes back", tally.set_back);
+        happened("the wall clock goes ahead", tally.set_ahead);
         for client in world.clients.iter().filter(|client| !client.disturbance.refused) {
             for (response, exchange) in client.reader.responses.iter().zip(&client.script) {
                 self.take_response(response, exchange);

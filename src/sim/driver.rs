@@ -140,6 +140,7 @@ impl World {
                 Err(Failure::Interrupted) => continue,
                 Err(Failure::Broken) => {
                     socket.readable = false;
+                    self.tally.receives_failed += u64::from(!wire.is_reset);
                     self.clients[client].disturbance.lost = true;
                     Input::Lost
                 }
@@ -179,6 +180,7 @@ impl World {
                     return self.settle(slot, client);
                 }
                 Step::Sends(Err(Failure::Broken)) => {
+                    self.tally.sends_failed += u64::from(!self.clients[client].wire.is_reset);
                     self.clients[client].disturbance.lost = true;
                     heapless!(self.table.receive(slot, Input::Lost));
                 }
@@ -204,8 +206,10 @@ impl World {
             };
             assert!(is_needed, "slot {slot} holds a file that nothing more is needed of");
         }
-        let Client { wire, script, begun, reader, .. } = &mut self.clients[client];
-        let under_way = begun.checked_sub(1).and_then(|index| script.get(index));
+        let Client { wire, script, begun, failed, reader, disturbance, .. } = &mut self.clients[client];
+        // Where a name could not be opened, it is another answer that is under way.
+        let under_way =
+            begun.checked_sub(1).filter(|index| !failed.contains(index)).and_then(|index| script.get(index));
         let (random, faults) = (&mut self.random, &self.plan.faults);
         match action {
             Action::Wait => return Step::Waits,
@@ -219,6 +223,11 @@ impl World {
                 let mut count = read_file(&self.files, file, offset, into);
                 if count > 1 && random.chance(faults.partial_file_read) {
                     count = random.size(1, count);
+                }
+                if count > 0 && random.chance(faults.file_ends) {
+                    count = 0;
+                    disturbance.cut = true;
+                    self.tally.files_ended += 1;
                 }
                 self.tally.truncated += u64::from(count == 0);
                 socket.need = reading.need_after(offset, count as u64);
@@ -241,7 +250,12 @@ impl World {
             Action::SendFile { file, offset, length } => {
                 let reading = check_read(under_way, &self.files, file.id, offset, length);
                 self.tally.parts_sent += u64::from(reading.is_of_several);
-                let left = self.files.left(file.id).saturating_sub(offset).min(length).min(FILE_BYTES_PER_TURN);
+                let mut left = self.files.left(file.id).saturating_sub(offset).min(length).min(FILE_BYTES_PER_TURN);
+                if left > 0 && random.chance(faults.file_ends) {
+                    left = 0;
+                    disturbance.cut = true;
+                    self.tally.files_ended += 1;
+                }
                 let wanted = usize::try_from(left).expect("it is within the turn's budget");
                 return Step::Sends(wire.room(wanted, random, faults).map(|count| {
                     let mut content = vec![0; count];

@@ -6,7 +6,7 @@ use super::files::{FakeFile, Files, Found};
 use super::heapless;
 use super::request::{Exchange, Expected};
 use super::world::{Need, World};
-use crate::connection::{Action, State};
+use crate::connection::{Action, OpenError, State};
 use crate::http::negotiation::Codings;
 use crate::stats::Counters;
 use std::ffi::CStr;
@@ -32,7 +32,13 @@ impl World {
     /// Opens a name, or finds its content in memory.
     pub(super) fn open(&mut self, slot: u32, name: &CStr, codings: Codings, may_use_memory: bool) {
         let wall_nanoseconds = self.now.wall_nanoseconds;
-        let found = self.files.look(name.to_bytes(), codings);
+        let mut found = self.files.look(name.to_bytes(), codings);
+        let fails = self.random.chance(self.plan.faults.open_fails);
+        if fails {
+            found =
+                Found::Fails(*self.random.pick(&[OpenError::NoDescriptor, OpenError::Failed, OpenError::Forbidden]));
+            self.open_failed(slot);
+        }
         let passes_memory = std::mem::take(&mut self.sockets[slot as usize].passes_memory);
         assert_eq!(may_use_memory, !passes_memory, "only a content that fits never is read from its file");
         if let Found::File(id, coding) = found
@@ -54,6 +60,15 @@ impl World {
         let outcome = self.files.open(slot, found, wall_nanoseconds);
         heapless!(self.table.opened(slot, outcome));
         self.note_answers(slot);
+    }
+
+    /// The answer that `slot` is to begin next is another than it should be.
+    fn open_failed(&mut self, slot: u32) {
+        self.tally.opens_failed += 1;
+        let client = self.sockets[slot as usize].client.expect("only who is there is answered");
+        let client = &mut self.clients[client];
+        client.disturbance.failed = true;
+        client.failed.push(client.begun);
     }
 
     /// A content was offered from memory: finds out whether it was taken, and whether that was right.

@@ -18,6 +18,14 @@ pub(super) struct Faults {
     pub(super) send_would_block: u32,
     /// A system call is interrupted by a signal.
     pub(super) interrupted: u32,
+    /// A receive fails although the connection is whole: the system has no memory, say.
+    pub(super) receive_fails: u32,
+    /// The same of a send.
+    pub(super) send_fails: u32,
+    /// A file ends before its time, or cannot be read any further.
+    pub(super) file_ends: u32,
+    /// A name cannot be opened, whatever it leads to.
+    pub(super) open_fails: u32,
     /// A read of a file returns less than was asked for.
     pub(super) partial_file_read: u32,
     /// The next entry of a directory is not told yet.
@@ -42,6 +50,8 @@ pub(super) struct Faults {
     pub(super) clock_jump: u32,
     /// The wall clock goes back, at each turn.
     pub(super) wall_jump_back: u32,
+    /// It goes ahead again, though never beyond where it was.
+    pub(super) wall_jump_ahead: u32,
     /// A socket is said to be ready when it is not, at each turn.
     pub(super) spurious_event: u32,
     /// An event is told a turn later.
@@ -50,6 +60,10 @@ pub(super) struct Faults {
     pub(super) registration_fails: u32,
     /// A newcomer finds the process without a descriptor.
     pub(super) accept_without_descriptor: u32,
+    /// The system accepts nobody for a while.
+    pub(super) accept_fails: u32,
+    /// A newcomer is gone before it is accepted.
+    pub(super) newcomer_fails: u32,
     /// The server is told to stop while clients are busy, at each turn.
     pub(super) early_stop: u32,
     /// That stop is to be at once.
@@ -151,6 +165,7 @@ fn calm_faults(random: &mut Random) -> Faults {
         listing_waits: often(300),
         hostile: often(400),
         wall_jump_back: often(50),
+        wall_jump_ahead: often(50),
         spurious_event: often(100),
         late_event: often(300),
         ..Faults::default()
@@ -175,6 +190,12 @@ fn rough_faults(random: &mut Random) -> Faults {
         clock_jump: some(60),
         registration_fails: some(100),
         accept_without_descriptor: some(200),
+        accept_fails: some(200),
+        newcomer_fails: some(100),
+        receive_fails: some(20),
+        send_fails: some(20),
+        file_ends: some(100),
+        open_fails: some(200),
         early_stop: some(20),
         abort: some(900),
         drain: some(20),

@@ -59,7 +59,7 @@ impl Wire {
         if random.chance(faults.interrupted) {
             return Err(Failure::Interrupted);
         }
-        if self.is_reset {
+        if self.is_reset || random.chance(faults.receive_fails) {
             return Err(Failure::Broken);
         }
         if self.incoming.is_empty() {
@@ -87,7 +87,7 @@ impl Wire {
         if random.chance(faults.interrupted) {
             return Err(Failure::Interrupted);
         }
-        if self.is_reset {
+        if self.is_reset || random.chance(faults.send_fails) {
             return Err(Failure::Broken);
         }
         let room = self.capacity.saturating_sub(self.stream.len() - self.read_to);

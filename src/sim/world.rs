@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// A run that takes more turns does not end.
 const MOST_TURNS: u64 = 60_000;
+/// How far the wall clock is set, in seconds.
+const WALL_JUMP: u64 = 100_000;
 /// One run of so many keeps an access log.
 const RUNS_PER_ACCESS_LOG: u64 = 16;
 /// Where drained bytes go.
@@ -81,6 +83,16 @@ pub(super) struct Tally {
     pub(super) parts_sent: u64,
     /// How often the next entry of a directory was not told yet.
     pub(super) listing_waits: u64,
+    /// How often the system failed where nothing was amiss with the connection.
+    pub(super) receives_failed: u64,
+    pub(super) sends_failed: u64,
+    pub(super) files_ended: u64,
+    pub(super) opens_failed: u64,
+    pub(super) accepts_failed: u64,
+    pub(super) newcomers_failed: u64,
+    /// How often the wall clock was set.
+    pub(super) set_back: u64,
+    pub(super) set_ahead: u64,
 }
 
 pub(super) struct World {
@@ -103,6 +115,8 @@ pub(super) struct World {
     pub(super) now: Now,
     /// What the wall clock shows when the other one shows 0, in seconds.
     wall_offset: u64,
+    /// When accepting is tried again after the system refused it.
+    pub(super) accept_again_at: Option<u64>,
     pub(super) stop_due: Option<u64>,
     pub(super) stop_wanted: bool,
     pub(super) abort_wanted: bool,
@@ -177,6 +191,7 @@ impl World {
             date: DateCache::new(0),
             now: Now::default(),
             wall_offset: u64::try_from(PRESENT).expect("it is after 1970"),
+            accept_again_at: None,
             stop_due: None,
             stop_wanted: false,
             abort_wanted: false,
@@ -224,7 +239,12 @@ impl World {
     fn pass_time(&mut self) {
         let faults = self.plan.faults;
         if self.random.chance(faults.wall_jump_back) {
-            self.wall_offset -= 100_000;
+            self.wall_offset -= WALL_JUMP;
+            self.tally.set_back += 1;
+        }
+        if self.tally.set_back > self.tally.set_ahead && self.random.chance(faults.wall_jump_ahead) {
+            self.wall_offset += WALL_JUMP;
+            self.tally.set_ahead += 1;
         }
         let mut step = self.random.between(0, self.plan.longest_step);
         if self.random.chance(faults.clock_jump) {
@@ -251,12 +271,14 @@ impl World {
     /// When something happens by itself, where nothing can happen now.
     fn next_event_at(&self) -> Option<u64> {
         let has_edges = self.clients.iter().any(|client| client.wire.edge && !client.wire.server_closed);
-        if !self.ready.is_empty() || has_edges || (!self.backlog.is_empty() && self.stop_due.is_none()) {
+        let accepts = self.stop_due.is_none() && self.accept_again_at.is_none();
+        if !self.ready.is_empty() || has_edges || (!self.backlog.is_empty() && accepts) {
             return None;
         }
         let wakes = self.clients.iter().filter_map(Client::wakes_at);
         let refusals = self.refusals.iter().map(|refusal| refusal.1);
-        wakes.chain(refusals).chain(self.table.next_due().map(|due| due.0)).chain(self.stop_due).min()
+        let dues = [self.table.next_due().map(|due| due.0), self.stop_due, self.accept_again_at];
+        wakes.chain(refusals).chain(dues.into_iter().flatten()).min()
     }
 
     /// Time passes; also within a turn, when a system call takes some.
