@@ -1,15 +1,16 @@
-"""Fixtures: a server for each test, a document root, and the rule that skips are failures in continuous integration."""
+"""Fixtures: a server for each test, a document root, a disk, and the rule that skips are failures in CI."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import subprocess
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pooled_httpd
 import pytest
 from hypothesis import Phase, settings
-from support import ROOT, Site, open_descriptors, threads_left
+from support import ROOT, Site, need, open_descriptors, threads_left
 
 # For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
 settings.register_profile("no shrinking", phases=(Phase.explicit, Phase.generate))
@@ -54,6 +55,24 @@ def www() -> Iterator[pooled_httpd.Server]:
     with pooled_httpd.Server(ROOT / "www") as running:
         yield running
     assert_sound(running)
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[[Path], None]]:
+    """Return a function that mounts an empty tmpfs; afterwards nothing of it is left."""
+    mounted: list[Path] = []
+
+    def on(path: Path) -> None:
+        command = [need("mount"), "-t", "tmpfs", "-o", "size=16m,mode=755", "tmpfs", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            pytest.skip(f"nothing can be mounted here: {done.stderr}")
+        mounted.append(path)
+
+    yield on
+    for path in reversed(mounted):
+        while os.path.ismount(path):
+            subprocess.run([need("umount"), "--lazy", str(path)], check=True, timeout=60)
 
 
 def assert_sound(server: pooled_httpd.Server) -> None:

@@ -1,11 +1,12 @@
-"""What the tests of faults share: system calls of the loop's thread made to fail, and its statistics held against its calls.
+"""What the tests of faults share: system calls of the loop made to fail, and its statistics held against its calls.
 
-The injector is strace on one thread of a running server, so that nothing in the server knows of it. The record of the calls is
-the other half of every sum: what the kernel says it gave and took is what the statistics must say.
+The injector is strace on one thread of a running server, so that nothing in the server knows of it. The record of the
+calls is the other half of every sum: what the kernel says it gave and took is what the statistics must say.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -31,6 +32,17 @@ def eventually(holds: Callable[[], bool], what: str = "") -> None:
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.002)
+
+
+def fill(path: Path) -> None:
+    """Make a file that takes what is left of its disk, up to less than a page."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1 << 12)):
+                pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
 
 def thread_named(name: str, process: int | str = "self") -> int:

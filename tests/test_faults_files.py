@@ -1,4 +1,4 @@
-"""Files that change while they are sent and between requests: each answer is of one state, or ends short and is counted."""
+"""Files that change while they are sent and between requests: answers are of one state, or short and counted."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class Client(threading.Thread):
 
 
 def test_eight_clients_whose_files_change_get_what_the_rules_allow(server: pooled_httpd.Server, site: Site) -> None:
-    """Each change in the middle of an answer and between two; short answers are counted exactly, and nothing is left."""
+    """Each change in the middle of an answer and between two; short answers are counted exactly, nothing is left."""
     clients = [Client(server.port, site.root, number, seed=1) for number in range(CLIENTS)]
     for client in clients:
         client.start()

@@ -17,8 +17,8 @@ from support import PROGRAM, Raw, Site, exchange, get
 
 MEBIBYTE = 1 << 20
 REFUSED = re.compile(
-    r"there is no memory for [\d,]+ bytes: max_connections \d+ times buffer_size \d+, twice, and pool_size \d+, besides "
-    r"cache_size \d+; lower (.+)"
+    r"there is no memory for [\d,]+ bytes: max_connections \d+ times buffer_size \d+, twice, and pool_size \d+, "
+    r"besides cache_size \d+; lower (.+)"
 )
 #: Options that ask for much, each in another way, and which of them is to be lowered.
 SHAPES = {
@@ -73,7 +73,9 @@ def test_in_python_it_is_an_os_error_and_the_next_server_starts(site: Site) -> N
     """Without a limit, but more than any machine has; and with a limit, for threads."""
     before, threads = descriptors(), tasks()
     server = pooled_httpd.Server(site.root, max_connections=65536, buffer_size=16777216)
-    with pytest.raises(pooled_httpd.SystemRefusedError, match="max_connections 65536 times buffer_size 16777216") as raised:
+    with pytest.raises(
+        pooled_httpd.SystemRefusedError, match="max_connections 65536 times buffer_size 16777216"
+    ) as raised:
         server.start()
     assert raised.value.errno == errno.ENOMEM
     assert not server.is_running
@@ -118,6 +120,8 @@ with pooled_httpd.Server(sys.argv[1]) as server:
     command = [sys.executable, "-c", code, str(site.root)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
-    line = "11 the system gives no thread: Resource temporarily unavailable (os error 11); a limit on threads or memory "
+    line = (
+        "11 the system gives no thread: Resource temporarily unavailable (os error 11); a limit on threads or memory "
+    )
     line += "(ulimit -u, ulimit -v) may be too low"
     assert ended.stdout.splitlines() == [line, line, "True"]

@@ -1,4 +1,4 @@
-"""Signals: storms of them, a stop of the whole process for a while, and handlers that run Python code while it serves."""
+"""Signals: storms of them, a stop of the whole process for a while, and handlers that run Python code meanwhile."""
 
 from __future__ import annotations
 
@@ -65,9 +65,8 @@ def threads(process: int) -> int:
 def test_a_storm_of_signals_costs_no_request_and_no_line(site: Site, tmp_path: Path) -> None:
     """Statistics printed, the log opened anew and a drain begun, thousands of times, and signals that mean nothing."""
     log = tmp_path / "log"
-    with Program.start(
-        *("--log-level", "info", "--status-path", "/status", "--access-log", "json", "--access-log-file"), log, site.root
-    ) as program:
+    options = ["--log-level", "info", "--status-path", "/status", "--access-log", "json", "--access-log-file", log]
+    with Program.start(*map(str, options), site.root) as program:
         with Raw(program.port) as raw:
             raw.send(get("/a.txt")).response()
             before, held = threads(program.process.pid), descriptors(program.process.pid)
@@ -238,7 +237,7 @@ server.destroy()
 
 
 def test_what_is_raised_while_the_server_starts_is_not_lost(site: Site) -> None:
-    """The start is told to handlers on the thread that starts it, where Ctrl+C may come as well: it stops the server."""
+    """The start is told to handlers on the thread that starts it, where Ctrl+C may come too: it stops the server."""
     logger = logging.getLogger("pooled_httpd")
 
     class Interrupting(logging.Handler):
