@@ -9,10 +9,10 @@ use clap::{Arg, ArgAction, Command};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,9 +276,21 @@ impl Printer {
 
 /// Writes whole lines, so that those of two threads do not mix. A reader that is gone is not an error of the server.
 fn print(text: &str) {
-    let mut output = std::io::stdout().lock();
-    let _ = output.write_all(text.as_bytes());
-    let _ = output.flush();
+    // Locked so that the text stays together; past its buffer, which gives up where a terminal or pipe does not wait, as another
+    // process may have told it.
+    let output = std::io::stdout().lock();
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match rustix::io::write(&output, rest) {
+            Ok(count) if count > 0 => rest = &rest[count..],
+            Err(Errno::INTR) => {}
+            // Full for now.
+            Err(Errno::AGAIN) => {
+                let _ = rustix::event::poll(&mut [PollFd::new(&output, PollFlags::OUT)], None);
+            }
+            Ok(_) | Err(_) => return,
+        }
+    }
 }
 
 /// The log as the program prints it.

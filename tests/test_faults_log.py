@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -17,8 +18,8 @@ import pooled_httpd
 import pytest
 from conftest import assert_sound
 from faults import eventually, fill, tasks
-from support import PATIENCE, Program, Raw, Site, exchange, get
-from test_program import make_stuck
+from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
+from test_program import listening_port, make_stuck
 
 #: How long a stop waits for whoever takes the log, in seconds.
 LOG_GRACE = 1.0
@@ -230,3 +231,26 @@ def pending(process: int) -> int:
     found = re.search(r"^ShdPnd:\s+([0-9a-f]+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
     assert found
     return int(found[1], 16)
+
+
+def test_an_output_that_does_not_wait_loses_no_line(site: Site) -> None:
+    """Another process may have set the terminal or pipe non-blocking: a full one is waited for, and no line is torn."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    command = [str(PROGRAM), "--host", "127.0.0.1", "--port", "0", "--access-log", "json", str(site.root)]
+    with open(reader, "rb") as output, subprocess.Popen(command, stdout=writer) as process:
+        os.close(writer)
+        with Raw(listening_port(process)) as raw:
+            # More than the pipe takes, and fewer records than the ring has.
+            ask(raw, range(400))
+        process.send_signal(signal.SIGTERM)
+        lines = output.read().decode().splitlines()
+        assert process.wait(PATIENCE) == 0
+    story, _, statistics = "\n".join(lines).partition("========== Memory Statistics ==========\n")
+    assert "Total requests served: 400" in statistics
+    told = [line for line in story.splitlines() if line]
+    assert all(re.match(r"\[INFO\] |\[CONN 0\] |\{", line) for line in told)
+    assert [json.loads(line)["line"] for line in told if line.startswith("{")] == [
+        f"GET /{number} HTTP/1.1" for number in range(400)
+    ]
+    assert sum("Parsed: GET /" in line for line in told) == 400
