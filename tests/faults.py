@@ -131,6 +131,12 @@ class Injector:
         return sum(call.name == name and call.result >= 0 for call in self.calls)
 
 
+def connections(server: pooled_httpd.Server) -> int:
+    """Count the connections that were accepted, or accepted and refused."""
+    stats = server.stats()
+    return stats.total_connections + stats.connections_refused
+
+
 def settled(server: pooled_httpd.Server) -> pooled_httpd.ServerStats:
     """Return the statistics once no connection is left."""
     eventually(lambda: server.stats().active_connections == 0, "a connection is left")

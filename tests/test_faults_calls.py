@@ -13,7 +13,17 @@ from typing import Any, Literal
 import pooled_httpd
 import pytest
 from conftest import assert_sound
-from faults import Injector, assert_exact, assert_serves, descriptors, eventually, settled, tasks, thread_named
+from faults import (
+    Injector,
+    assert_exact,
+    assert_serves,
+    connections,
+    descriptors,
+    eventually,
+    settled,
+    tasks,
+    thread_named,
+)
 from support import Raw, Site, get
 
 #: What the client gets: its answer as ever; a part of it or nothing, and then the end; an answer of this status.
@@ -220,13 +230,14 @@ class Stormy(threading.Thread):
         self._port, self._site, self._choice = port, site, random.Random(seed * 100 + number)
         self._own = f"own{number}"
         self.failure: BaseException | None = None
-        self.whole = 0
+        self.connections = 0
 
     def run(self) -> None:
         """Ask again and again."""
         try:
             for round_ in range(12):
                 with Raw(self._port) as raw:
+                    self.connections += 1
                     while self._choice.random() < 0.8 and self._ask(raw, round_):
                         pass
         except (ConnectionResetError, BrokenPipeError):
@@ -259,7 +270,6 @@ class Stormy(threading.Thread):
         # A page of the site, or the text that stands for it where it cannot be read.
         is_page = response.status == 404 and response.content != PAGE
         assert is_page or not expected or response.content == expected, (what, response)
-        self.whole += 1
         return response.fields.get("connection") != "close"
 
 
@@ -296,6 +306,9 @@ def test_a_storm_of_failing_calls_leaves_nothing_behind(
                 client.start()
             for client in clients:
                 client.join()
+            # The last of them may still wait to be accepted.
+            opened = before.total_connections + before.connections_refused + sum(it.connections for it in clients)
+            eventually(lambda: connections(stormy) == opened)  # noqa: B023 (called at once)
             after = settled(stormy)
         failures = [client.failure for client in clients if client.failure]
         assert failures == [], f"seed {seed}: {rules}"
