@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import pooled_httpd
 import pytest
 from conftest import assert_sound
 from faults import descriptors, tasks
-from support import PROGRAM, Raw, Site, exchange, get
+from support import PROGRAM, Program, Raw, Site, exchange, get
 
 MEBIBYTE = 1 << 20
 REFUSED = re.compile(
@@ -125,3 +127,27 @@ with pooled_httpd.Server(sys.argv[1]) as server:
     )
     line += "(ulimit -u, ulimit -v) may be too low"
     assert ended.stdout.splitlines() == [line, line, "True"]
+
+
+def test_memory_that_is_refused_while_it_runs_costs_statistics_and_no_request(site: Site) -> None:
+    """No thread can be had to print them, and no page more: the loop needs none, and the log has what it needs."""
+    with Program.start("--access-log", "json", site.root) as program:
+        process = program.process.pid
+        with Raw(program.port) as raw:
+            raw.send(get("/a.txt")).response()
+        program.wait_for('"line":"GET /a.txt HTTP/1.1"')
+        size = re.search(r"^VmSize:\s+(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+        assert size
+        limits = resource.prlimit(process, resource.RLIMIT_AS)
+        resource.prlimit(process, resource.RLIMIT_AS, (int(size[1]) * 1024, limits[1]))
+        for number in range(20):
+            program.process.send_signal(signal.SIGUSR1)
+            with Raw(program.port) as raw:
+                raw.send(b"".join(get(path) for path in ("/a.txt", "/large", "/nothing")) * 20)
+                assert [raw.response().status for _ in range(60)] == [200, 200, 404] * 20
+                raw.send(get(f"/end{number}")).response()
+            program.wait_for(f'"line":"GET /end{number} HTTP/1.1"')
+        resource.prlimit(process, resource.RLIMIT_AS, limits)
+        assert program.finish(signal.SIGTERM) == 0
+        assert "Total requests served: 1,221" in program.lines
+        assert "Invariant Violations: 0" in program.lines
