@@ -1,19 +1,18 @@
 //! The command line: the same for the program `httpserver` and for `python -m pooled_httpd`.
 
+mod output;
 mod passed;
 
 use crate::config::{Kind, OPTIONS, OptionSpec, Options, Value};
-use crate::server::{Latch, Outcome, Server, StartError};
+use crate::server::{Outcome, Server, StartError};
 use crate::trace::{Level, Logger, Sink};
 use clap::{Arg, ArgAction, Command};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use output::{Printer, StandardOutput};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The exit status of a successful run.
@@ -27,10 +26,6 @@ pub const EXIT_USAGE: u8 = 2;
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// The same once it has been asked to stop.
 const LOOK_OFTEN: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
-/// How much of the log is gathered before it is written.
-const WRITE_BYTES: usize = 16 * 1024;
-/// How long the statistics wait for somebody to read them.
-const PRINT_PATIENCE: Duration = Duration::from_secs(1);
 
 fn command() -> Command {
     let option = |spec: &OptionSpec| {
@@ -172,8 +167,8 @@ fn serve(options: Options, told: Option<String>) -> Result<Outcome, StartError> 
         signals.push(Signal::SIGHUP);
     }
     // Blocked before any thread starts, so that they are read here and nowhere else. They stay so: one more that comes while the
-    // process ends must not change how it ended.
-    signals.iter().copied().collect::<SigSet>().thread_block().map_err(system)?;
+    // process ends must not change how it ended. SIGXFSZ is read nowhere: a file that may not grow is an error of its write.
+    signals.iter().copied().chain([Signal::SIGXFSZ]).collect::<SigSet>().thread_block().map_err(system)?;
     serve_with_signals(options, told, &signals, logs_to_file)
 }
 
@@ -202,7 +197,7 @@ fn serve_with_signals(
     raise_descriptor_limit();
     let level = options.config()?.log_level;
     let server = Server::create(options)?;
-    let mut output = StandardOutput::default();
+    let mut output = StandardOutput::new(level);
     if let Some(told) = told.filter(|_| level >= Level::Warn) {
         output.line(Level::Warn, Logger::Server, format_args!("{told}"));
     }
@@ -241,97 +236,6 @@ fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
-}
-
-/// Prints, but does not wait for ever where nobody reads: signals are still looked after, and the program still ends.
-#[derive(Debug, Default)]
-struct Printer {
-    /// Set once the last text is out, where nobody had read it in time.
-    stuck: Option<Arc<Latch<()>>>,
-}
-
-impl Printer {
-    /// Prints on a thread of its own. While the text before it is not out, there is no other: it would wait behind it.
-    fn print(&mut self, text: String) {
-        if self.stuck.as_ref().is_some_and(|printed| printed.wait(Some(PRINT_PATIENCE)).is_none()) {
-            return;
-        }
-        self.stuck = None;
-        let printed = Latch::new();
-        let done = Arc::clone(&printed);
-        let spawned = std::thread::Builder::new().name("pooled-print".into()).spawn(move || {
-            print(&text);
-            done.set(());
-        });
-        // Where the system gives no thread, the statistics are not worth the server.
-        let Ok(thread) = spawned else { return };
-        if printed.wait(Some(PRINT_PATIENCE)).is_some() {
-            // Nothing is left of it when the process ends. Its only panic would be ours, and has been told.
-            let _ = thread.join();
-        } else {
-            self.stuck = Some(printed);
-        }
-    }
-}
-
-/// Writes whole lines, so that those of two threads do not mix. A reader that is gone is not an error of the server.
-fn print(text: &str) {
-    // Locked so that the text stays together; past its buffer, which gives up where a terminal or pipe does not wait, as another
-    // process may have told it.
-    let output = std::io::stdout().lock();
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        match rustix::io::write(&output, rest) {
-            Ok(count) if count > 0 => rest = &rest[count..],
-            Err(Errno::INTR) => {}
-            // Full for now.
-            Err(Errno::AGAIN) => {
-                let _ = rustix::event::poll(&mut [PollFd::new(&output, PollFlags::OUT)], None);
-            }
-            Ok(_) | Err(_) => return,
-        }
-    }
-}
-
-/// The log as the program prints it.
-#[derive(Debug, Default)]
-struct StandardOutput {
-    gathered: String,
-    connection_seen: bool,
-}
-
-impl Sink for StandardOutput {
-    fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>) {
-        let written = match logger {
-            Logger::Server => writeln!(self.gathered, "[{}] {text}", level.name().to_uppercase()),
-            Logger::Connection(number) => {
-                if !self.connection_seen {
-                    self.connection_seen = true;
-                    self.gathered.push('\n');
-                }
-                writeln!(self.gathered, "[CONN {number}] {text}")
-            }
-        };
-        // Writing to a String cannot fail.
-        debug_assert!(written.is_ok());
-        if self.gathered.len() > WRITE_BYTES {
-            self.flush();
-        }
-    }
-
-    fn access(&mut self, line: fmt::Arguments<'_>) {
-        // Without a mark: the formats are those that other programs read.
-        let written = writeln!(self.gathered, "{line}");
-        debug_assert!(written.is_ok());
-        if self.gathered.len() > WRITE_BYTES {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        print(&self.gathered);
-        self.gathered.clear();
-    }
 }
 
 #[cfg(test)]

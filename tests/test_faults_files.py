@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -299,3 +300,28 @@ def test_a_listing_whose_directory_goes_is_ended_in_order(site: Site, kind: str)
             assert raw.send(get("/many/")).response().status == (200 if kind == "link" else 404)
         stats = settled(server)
         assert (stats.invariant_violations, stats.malloc_calls) == (0, 0)
+
+
+def test_more_changes_than_the_kernel_tells_of_leave_nothing_stale(site: Site) -> None:
+    """The process is stopped while its queue of events overflows: a change that is not told any more is seen."""
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    with Program.start("--log-level", "info", site.root) as program, Raw(program.port) as raw:
+        for name in ("a.txt", "b.txt", "c.txt"):
+            site.write(name, b"first\n")
+            for _ in range(4):
+                assert raw.send(get(f"/{name}")).response().content == b"first\n"
+        program.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, program.process.pid, os.WSTOPPED)
+        files = [os.open(site.root / name, os.O_WRONLY) for name in ("b.txt", "c.txt")]
+        # The same event twice in a row is told once.
+        for number in range(most + 10):
+            os.pwrite(files[number % 2], b"%d\n" % (number % 10), 0)
+        for file in files:
+            os.close(file)
+        site.write("a.txt", b"second\n")
+        raw.send(get("/a.txt"))
+        program.process.send_signal(signal.SIGCONT)
+        assert raw.response().content == b"second\n"
+        assert raw.send(get("/b.txt")).response().content == (site.root / "b.txt").read_bytes()
+        assert program.finish() == 0
+        assert "Invariant Violations: 0" in program.lines

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -254,3 +255,71 @@ def test_an_output_that_does_not_wait_loses_no_line(site: Site) -> None:
         f"GET /{number} HTTP/1.1" for number in range(400)
     ]
     assert sum("Parsed: GET /" in line for line in told) == 400
+
+
+def lines_of(text: str) -> tuple[list[int], int]:
+    """Take what the program printed apart: the numbers of the requests in it, and how many lines it says were lost."""
+    numbers, lost = [], 0
+    for line in text.partition("========== Memory Statistics ==========")[0].splitlines():
+        if found := re.fullmatch(r"\[WARN\] (\d+) lines lost; now they are written again", line):
+            lost += int(found[1])
+        elif line.startswith("{"):
+            numbers.append(int(json.loads(line)["line"].split("/")[1].split(" ")[0]))
+        else:
+            assert line == "", line
+    return numbers, lost
+
+
+def test_an_output_that_is_full_is_counted_and_told(site: Site, tmp_path: Path, mount: Callable[[Path], None]) -> None:
+    """``httpserver --access-log json >file`` on a disk that is full for a while: a line is there or told to be lost."""
+    (tmp_path / "disk").mkdir()
+    mount(tmp_path / "disk")
+    output, ballast = tmp_path / "disk" / "output", tmp_path / "disk" / "ballast"
+    command = [str(PROGRAM), "--host", "127.0.0.1", "--port", "0", "--log-level", "warn", "--access-log", "json"]
+    with output.open("ab") as file, subprocess.Popen([*command, str(site.root)], stdout=file) as process:
+        with Raw(listening_port(process)) as raw:
+            ask(raw, range(100))
+            eventually(lambda: output.read_bytes().count(b"\n") == 100)
+            fill(ballast)
+            # More than the rest of a page.
+            ask(raw, range(100, 300))
+            # Some of it has been written, and what was not has been given up.
+            eventually(lambda: len(lines_of(output.read_text().rpartition("\n")[0])[0]) > 100)
+            time.sleep(0.2)
+            ask(raw, range(300, 400))
+            time.sleep(0.2)
+            ballast.unlink()
+            ask(raw, range(400, 500))
+            eventually(lambda: "lines lost" in output.read_text())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    numbers, lost = lines_of(output.read_text())
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 499
+    assert lost >= 100
+    assert len(numbers) + lost == 500
+
+
+def test_files_that_may_not_grow_end_no_program(site: Site, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE: the signal for it is not taken, the lines are lost and counted, and it serves on."""
+    log = tmp_path / "log"
+    command = [str(PROGRAM), "--host", "127.0.0.1", "--port", "0", "--log-level", "warn", "--access-log", "json"]
+    for options in ([], ["--access-log-file", str(log)]):
+        output = tmp_path / f"output{len(options)}"
+        with output.open("ab") as file:
+            process = subprocess.Popen([*command, *options, str(site.root)], stdout=file, stderr=subprocess.PIPE)
+        with process, Raw(listening_port(process)) as raw:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+            ask(raw, range(100))
+            for _ in range(3):
+                process.send_signal(signal.SIGUSR1)
+                ask(raw, range(100))
+            raw.socket.close()
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0
+        assert output.stat().st_size <= 1
+        found = re.fullmatch(rb"httpserver: (\d+) lines lost: standard output did not take them\n", errors)
+        assert found
+        # With a file for them it is what was to be told of that file: once when it began, and once in the end.
+        assert int(found[1]) == (2 if options else 400)

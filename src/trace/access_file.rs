@@ -44,10 +44,7 @@ impl AccessFile {
 
     /// Takes one line.
     pub(super) fn line(&mut self, text: fmt::Arguments<'_>) {
-        let written = writeln!(self.gathered.bytes, "{text}");
-        // Writing to a Vec cannot fail.
-        debug_assert!(written.is_ok());
-        if self.gathered.bytes.len() >= WRITE_BYTES {
+        if self.gathered.put(text) >= WRITE_BYTES {
             self.flush();
         }
     }
@@ -109,18 +106,26 @@ impl AccessFile {
 
 /// Lines that wait to be written, each with its end.
 #[derive(Debug, Default)]
-struct Gathered {
+pub(crate) struct Gathered {
     bytes: Vec<u8>,
     /// Whether the file has the front of the first one, so that what is here of it belongs behind that and nowhere else.
     is_torn: bool,
 }
 
 impl Gathered {
+    /// Puts a line behind the others and returns the bytes of all.
+    pub(crate) fn put(&mut self, line: fmt::Arguments<'_>) -> usize {
+        let written = writeln!(self.bytes, "{line}");
+        // Writing to a Vec cannot fail.
+        debug_assert!(written.is_ok());
+        self.bytes.len()
+    }
+
     /// Writes all of it and returns the bytes. Where that fails, all but the rest of a torn line is given up.
     ///
     /// # Errors
     /// The system took only some: how many lines are lost, and why.
-    fn write_to(&mut self, out: &mut impl Write) -> Result<usize, (u64, io::Error)> {
+    pub(crate) fn write_to(&mut self, out: &mut impl Write) -> Result<usize, (u64, io::Error)> {
         let mut written = 0;
         let error = loop {
             if written == self.bytes.len() {
@@ -148,7 +153,7 @@ impl Gathered {
     }
 
     /// How many lines are lost with it. The end alone of a line whose bytes have all been written is none.
-    fn lines_left(&self) -> u64 {
+    pub(crate) fn lines_left(&self) -> u64 {
         let lines = memchr::memchr_iter(b'\n', &self.bytes).count() as u64;
         lines - u64::from(self.is_torn && self.bytes.first() == Some(&b'\n'))
     }

@@ -13,6 +13,7 @@ mod ring;
 
 pub use access::{ACCESS_RECORDS, Access, AccessFormat, AccessRecord};
 pub use access_file::AccessFile;
+pub(crate) use access_file::Gathered;
 pub use drain::{Drain, Logger, Sink};
 pub use record::{Event, Line, Record};
 
