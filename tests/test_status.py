@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pooled_httpd
 import pytest
 from conftest import assert_sound
+from faults import eventually
 from prometheus_client.parser import text_string_to_metric_families
 from support import Raw, Site, exchange, get
 
@@ -32,6 +33,7 @@ def busy(server: pooled_httpd.Server) -> None:
         exchange(server.port, request)
     with Raw(server.port) as raw:
         raw.send(b"GET / HTTP/1.1\r\nHost: a\n\r\n").response()
+    eventually(lambda: server.stats().active_connections == 0)
 
 
 def test_json_is_what_python_is_told(status: pooled_httpd.Server) -> None:

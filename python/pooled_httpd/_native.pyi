@@ -103,11 +103,15 @@ class Server:
     def url_for(self, path: str) -> str:
         """The URL of a path, which may begin with a slash or not."""
     def start(self) -> None:
-        """Start serving on threads of its own and return once connections are accepted."""
+        """Start serving on threads of its own and return once connections are accepted.
+
+        What is raised meanwhile by a handler of a signal or of a log record stops it again and is raised here.
+        """
     def run(self) -> None:
         """Serve until it is stopped, the interpreter's lock released; Ctrl+C stops it and raises KeyboardInterrupt.
 
-        Starts it where it was not started. Raises ServerFailedError where it ended without being told to.
+        Handlers of signals run meanwhile, and whatever one raises stops it and is raised here. Starts it where it was
+        not started. Raises ServerFailedError where it ended without being told to.
         """
     def drain(self) -> None:
         """Prepare for the stop, for a balancer that is to send its requests elsewhere, and return at once.
@@ -278,6 +282,6 @@ def options() -> list[tuple[str, str, str]]:
     """Options as (name, default, help), in the order of the documentation."""
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run the command line, the program's name first, and return its exit status."""
+    """Run the command line, the program's name first, and return its exit status, with which the process is to end."""
 
 def _stop_all() -> None: ...
