@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from faults import (
 from support import Raw, Site, get
 
 #: What the client gets: its answer as ever; a part of it or nothing, and then the end; an answer of this status.
-Outcome = Literal["served", "cut"] | int
+Outcome = Literal["served", "cut", "served or cut"] | int
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ ROWS = [
     Row("fstat", "ENOMEM EIO", 500),
     Row("pread64", "EINTR", "served"),
     Row("pread64", "EIO ENOMEM", "cut", truncated=1),
-    # The first answer goes out before the connection is watched.
-    Row("epoll_ctl", "ENOSPC ENOMEM", "served"),
+    # What has come with the connection is answered before it is watched.
+    Row("epoll_ctl", "ENOSPC ENOMEM", "served or cut"),
     Row("epoll_wait", "EINTR", "served"),
     Row("shutdown", "ENOTCONN ENOBUFS", "served"),
     # What only the cache asks for: without an answer the file is opened as if there were no cache.
@@ -88,7 +89,11 @@ def ask(port: int, path: str) -> tuple[int, bytes]:
     """Ask once; return the status, 0 without a whole head, and the content as far as it came before the end."""
     with Raw(port) as raw:
         # Not "Connection: close": without it the connection is watched before it is closed.
-        raw.send(get(path)).half_close().closed()
+        raw.send(get(path))
+        # It may have been reset by then.
+        with suppress(OSError):
+            raw.half_close()
+        raw.closed()
         head, separator, content = raw.received.partition(b"\r\n\r\n")
         return (int(head.split()[1]) if separator else 0), content
 
@@ -108,10 +113,10 @@ def test_a_call_that_fails_is_felt_by_one_client_at_most(site: Site, tmp_path: P
             status, content = ask(server.port, row.path)
             after = settled(server)
         assert injector.injected(row.call) >= 1, injector.calls
-        if row.outcome == "cut":
+        if row.outcome in ("cut", "served or cut"):
             assert status in (0, 200)
             assert whole.startswith(content)
-            assert content != whole
+            assert content != whole or row.outcome != "cut"
         elif row.outcome == "served":
             assert (status, content) == (200, whole)
         else:

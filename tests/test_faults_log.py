@@ -221,10 +221,8 @@ def test_statistics_that_nobody_reads_cost_one_thread_at_most(site: Site) -> Non
             eventually(lambda: not pending(process.pid) & 1 << (signal.SIGUSR1 - 1))
             assert exchange(program.port, get("/a.txt")).status == 200
         assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= before + 1
-        begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
-        assert time.monotonic() - begun < PATIENCE / 2
 
 
 def pending(process: int) -> int:
