@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import pooled_httpd
 import pytest
 from bad_server import CONTENT, BadServer, response
-from pooled_httpd.attack import Ending, NoResponse, RawClient, Target, TargetError
+from pooled_httpd.attack import Crowd, Ending, NoResponse, RawClient, Reset, Schedule, Target, TargetError
+from pooled_httpd.attack.case import Send, Stall
 from support import Site, get
 
 
@@ -169,6 +170,38 @@ def test_a_peer_that_closes_early_is_still_heard() -> None:
         for _ in range(50):
             client.send(bytes(1000))
         assert client.read_response().status == 413
+
+
+def test_a_crowd_acts_together(site: Site) -> None:
+    """Many connections at once, all of them answered, each a client of its own; one bound of time for all."""
+    with pooled_httpd.Server(site.root, max_connections=40) as server, Crowd(Target.of(server), 40) as crowd:
+        assert [transcript.statuses for transcript in crowd.send(get("/a.txt")).read_responses(1)] == [(200,)] * 40
+        assert server.stats().active_connections == len(crowd) == 40
+        crowd[0].send(get("/nothing"))
+        assert crowd[0].read_responses(2).statuses == (200, 404)
+        assert {transcript.ending for transcript in crowd.half_close().read_all()} == {Ending.CLOSED}
+    silent = threading.Event()
+    with peer(lambda _: bool(silent.wait(5))) as target, Crowd(target, 1) as crowd:
+        started = time.monotonic()
+        assert crowd.read_all()[0].ending is Ending.OPEN
+        assert 0.2 < time.monotonic() - started < 5
+        silent.set()
+
+
+def test_a_crowd_that_cannot_connect_leaves_nothing() -> None:
+    """No connection stays open behind the error; the fixture of every test counts them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        Crowd(f"127.0.0.1:{port}", 3)
+
+
+def test_a_schedule_is_played_step_by_step() -> None:
+    """Sends in their parts, a stall between them, a reset at the end."""
+    seen: list[bytes | str] = []
+    with peer(collect(seen)) as target:
+        RawClient(target).play(Schedule((Send(b"ab"), Stall(0.05), Send(b"c"), Stall(0.05), Reset())))
+    assert seen == [b"ab", b"c", "reset"]
 
 
 def test_a_target_is_this_machine_unless_its_host_is_named_twice() -> None:

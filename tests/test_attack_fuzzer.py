@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ from pooled_httpd.attack.findings import minimize, write
 from pooled_httpd.attack.fuzzer import DATABASE_KEY, Fuzzer, ServerDied
 from pooled_httpd.attack.reference import read
 from pooled_httpd.attack.witness import PathWitness, ServerWitness
-from support import Site
+from support import PATIENCE, Program, Site
 
 React = Callable[[bytes, int], tuple[bytes, bool]]
 
@@ -50,6 +52,39 @@ def test_our_server_has_no_findings(site: Site) -> None:
         fuzzer.run()
         assert fuzzer.findings == []
         assert fuzzer.tally.sent == 20_000
+
+
+def test_100_000_requests_leave_the_program_as_it_was(site: Site) -> None:
+    """No finding, no violation, no heap call, no wrong statistic; no descriptor, no thread and no memory more."""
+    site.write("index.html", CONTENT)
+    with Program.start("--log-level", "info", "--status-path", "/status", site.root) as program:
+        target = Target.parse(f"127.0.0.1:{program.port}")
+        Fuzzer(target, requests=2000, seed=5).run()
+        before = held(program)
+        fuzzer = Fuzzer(target, requests=100_000, seed=6, witness=PathWitness(target, "/status"))
+        fuzzer.run()
+        assert fuzzer.findings == []
+        assert (fuzzer.tally.sent, fuzzer.tally.fates["served"], fuzzer.tally.fates["hung"]) == (100_000, 0, 0)  # type: ignore[index]
+        descriptors, threads, resident = held(program)
+        assert (descriptors, threads) == before[:2]
+        assert resident <= before[2] + (1 << 20)
+        assert program.finish() == 0
+
+
+def held(program: Program) -> tuple[int, int, int]:
+    """Descriptors, threads, and resident memory in bytes, once the listening socket is the only one."""
+    process = Path(f"/proc/{program.process.pid}")
+
+    def descriptors() -> list[str]:
+        return [os.readlink(entry) for entry in (process / "fd").iterdir() if entry.is_symlink()]
+
+    deadline = time.monotonic() + PATIENCE
+    while (open_now := descriptors()) and sum("socket:" in name for name in open_now) > 1:
+        assert time.monotonic() < deadline, open_now
+        time.sleep(0.01)
+    status = (process / "status").read_text()
+    threads, resident = (int(re.findall(rf"{name}:\s+(\d+)", status)[0]) for name in ("Threads", "VmRSS"))
+    return len(open_now), threads, resident * 1024
 
 
 def test_parts_divide_a_campaign_exactly() -> None:

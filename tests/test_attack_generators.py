@@ -22,7 +22,8 @@ from pooled_httpd.attack.exchange import exchange
 from pooled_httpd.attack.generate import RandomChooser, hostile, nearly_valid, valid
 from pooled_httpd.attack.judge import Verdict
 from pooled_httpd.attack.reference import Limits, Place, read
-from pooled_httpd.attack.strategies import HostileRequest, NearlyValidRequest, Reset, Schedule, ValidRequest
+from pooled_httpd.attack.schedule import Reset, Schedule
+from pooled_httpd.attack.strategies import HostileRequest, NearlyValidRequest, ValidRequest
 from support import Site
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -220,26 +221,12 @@ def test_hypothesis_and_pytest_do_not_need_the_kit(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-S", "-c", script], check=True)
 
 
-def play(client: RawClient, schedule: Schedule) -> None:
-    """Do what a schedule says."""
-    for step in schedule.steps:
-        match step:
-            case Send():
-                client.send(step.data)
-            case Stall():
-                client.stall(step.seconds)
-            case HalfClose():
-                client.half_close()
-            case Reset():
-                client.reset()
-
-
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schedule=strategies.schedules(longest_stall=0.002))
 def test_any_schedule_leaves_the_server_sound(wide_open: pooled_httpd.Server, schedule: Schedule) -> None:
     """However bytes come and whatever they are: as many answers as the reference reads, and no violation."""
     with RawClient(Target.of(wide_open)) as client:
-        play(client, schedule)
+        client.play(schedule)
         if not isinstance(schedule.steps[-1], Reset):
             client.methods = read(schedule.data).methods
             transcript = client.half_close().read_all()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pooled_httpd.attack.case import Case, Danger, Ends, Family, Level, Outcome
 from pooled_httpd.attack.client import NoResponse, RawClient
+from pooled_httpd.attack.crowd import Crowd
 from pooled_httpd.attack.judge import Delivery, Judge, Result, Verdict
 from pooled_httpd.attack.reading import Ending, Response, Transcript
+from pooled_httpd.attack.schedule import Reset, Schedule
 from pooled_httpd.attack.target import Target, TargetError
 
 __all__ = [
     "Case",
+    "Crowd",
     "Danger",
     "Delivery",
     "Ending",
@@ -20,8 +23,10 @@ __all__ = [
     "NoResponse",
     "Outcome",
     "RawClient",
+    "Reset",
     "Response",
     "Result",
+    "Schedule",
     "Target",
     "TargetError",
     "Transcript",

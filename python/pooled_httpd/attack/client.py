@@ -18,7 +18,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from pooled_httpd.attack.case import HalfClose, Send, Stall
 from pooled_httpd.attack.reading import Ending, Response, ResponseReader, Transcript
+from pooled_httpd.attack.schedule import Reset, Schedule
 from pooled_httpd.attack.target import Target
 
 #: The most bytes that are read from one connection, unless told otherwise.
@@ -119,6 +121,20 @@ class RawClient:
     def stall(self, seconds: float) -> Self:
         """Do nothing for a while."""
         time.sleep(seconds)
+        return self
+
+    def play(self, schedule: Schedule) -> Self:
+        """Do what a schedule says, step by step."""
+        for step in schedule.steps:
+            match step:
+                case Send():
+                    self.send(step.data)
+                case Stall():
+                    self.stall(step.seconds)
+                case HalfClose():
+                    self.half_close()
+                case Reset():
+                    self.reset()
         return self
 
     def half_close(self) -> Self:

@@ -4,14 +4,14 @@
     def test_refused(data): ...
 
 Whether bytes are a request is told by :func:`pooled_httpd.attack.reference.read`. Where Hypothesis is installed the
-types :class:`ValidRequest`, :class:`NearlyValidRequest`, :class:`HostileRequest` and :class:`Schedule` are registered
+types :class:`ValidRequest`, :class:`NearlyValidRequest`, :class:`HostileRequest` and
+:class:`~pooled_httpd.attack.schedule.Schedule` are registered
 with it, so that ``st.from_type(Schedule)`` and annotated arguments of ``@given(...)`` tests work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from pooled_httpd.attack import generate
 from pooled_httpd.attack.case import HalfClose, Send, Stall
 from pooled_httpd.attack.reference import Limits, read
+from pooled_httpd.attack.schedule import Reset, Schedule
 
 T = TypeVar("T")
 
@@ -34,26 +35,6 @@ class NearlyValidRequest(bytes):
 
 class HostileRequest(bytes):
     """Bytes meant as a request: several departures, other protocols, noise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Reset the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What a client does on one connection, in order: sends, stalls, closes its sending side, resets.
-
-    It ends with :class:`~pooled_httpd.attack.case.HalfClose` or :class:`Reset`, or with neither: then the client reads.
-    """
-
-    steps: tuple[Send | Stall | HalfClose | Reset, ...]
-
-    @property
-    def data(self) -> bytes:
-        """All that is sent."""
-        return b"".join(step.data for step in self.steps if isinstance(step, Send))
 
 
 class _DrawnChooser:
