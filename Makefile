@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 ROOT ?= www
 
-.PHONY: run test test-rust test-python lint bench python verdicts soak clean
+.PHONY: run test test-rust test-python lint bench python verdicts soak loom clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -31,6 +31,10 @@ test-rust:
 
 test-python: python target/release/httpserver
 	$(BIN)/python -m pytest
+
+# Every order in which threads can meet in the log's ring and in the statistics.
+loom:
+	RUSTFLAGS="--cfg loom" CARGO_PROFILE_TEST_DEBUG=0 cargo test --locked --target-dir target/loom --lib loom_ -- --nocapture --test-threads 1
 
 lint: python
 	cargo fmt --check

@@ -17,4 +17,5 @@ pub mod server;
 #[cfg(test)]
 mod sim;
 pub mod stats;
+mod sync;
 pub mod trace;

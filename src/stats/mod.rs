@@ -1,21 +1,22 @@
 //! What the server counts, and how a reader gets a consistent copy without ever making the loop wait.
 //!
 //! The loop is the only writer: a counter is a relaxed load and store, no read-modify-write. Around each turn of the loop stands
-//! a sequence lock ([`Counters::begin_turn`], [`Counters::end_turn`]); a reader copies between two turns. All that a turn sent
+//! a sequence lock ([`Published::begin_turn`], [`Published::end_turn`]); a reader copies between two turns. All that a turn sent
 //! is counted before the turn ends, so that a copy taken after a client has read its response includes that response (P6).
 
 pub mod export;
 mod histogram;
+mod published;
 mod report;
 
 pub(crate) use report::Grouped;
 
 pub use histogram::{BUCKETS, bucket_bounds, bucket_of};
+pub use published::{Published, Sheet};
 
 use crate::connection::State;
 use crate::http::{Reject, Status};
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::time::Duration;
+use crate::sync::{self, AtomicU64, Ordering};
 
 /// A number that one thread writes and any thread reads.
 #[derive(Debug, Default)]
@@ -24,12 +25,12 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds; only the loop may.
     pub fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        self.0.store(sync::own_u64(&self.0).wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Subtracts; only the loop may.
     pub fn subtract(&self, amount: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(amount), Ordering::Relaxed);
+        self.0.store(sync::own_u64(&self.0).wrapping_sub(amount), Ordering::Relaxed);
     }
 
     /// Sets; only the loop may.
@@ -39,7 +40,7 @@ impl Counter {
 
     /// Raises to `value` where that is more; only the loop may.
     pub fn raise(&self, value: u64) {
-        if value > self.get() {
+        if value > sync::own_u64(&self.0) {
             self.set(value);
         }
     }
@@ -114,16 +115,18 @@ macro_rules! statistics {
                 [$(self.$scalar.get(),)*]
             }
 
+        }
+
+        impl Sheet for Numbers {
+            type Copy = Snapshot;
+
             fn copy(&self) -> Snapshot {
                 Snapshot {
                     $($scalar: self.$scalar.get(),)*
                     $($array: std::array::from_fn(|index| self.$array[index].get()),)*
                 }
             }
-        }
 
-        impl Numbers {
-            /// Takes over the values of `live`.
             fn take_over(&self, live: &Self) {
                 $(self.$scalar.set(live.$scalar.get());)*
                 $(for (mine, theirs) in self.$array.iter().zip(&live.$array) {
@@ -197,75 +200,10 @@ statistics! {
     }
 }
 
-/// A sequence lock: one writer, who never waits, and any number of readers, who copy again where they were too early.
-#[derive(Debug, Default)]
-struct SequenceLock(AtomicU64);
+/// The live numbers of a server.
+pub type Counters = Published<Numbers>;
 
-impl SequenceLock {
-    /// From here to [`Self::end_write`] a copy could be inconsistent.
-    fn begin_write(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed) | 1, Ordering::Relaxed);
-        fence(Ordering::Release);
-    }
-
-    fn end_write(&self) {
-        let sequence = self.0.load(Ordering::Relaxed);
-        self.0.store((sequence | 1).wrapping_add(1), Ordering::Release);
-    }
-
-    /// What `copy` makes, unless something was written meanwhile.
-    fn read<T>(&self, copy: impl FnOnce() -> T) -> Option<T> {
-        let before = self.0.load(Ordering::Acquire);
-        if before & 1 == 1 {
-            return None;
-        }
-        let copied = copy();
-        fence(Ordering::Acquire);
-        (self.0.load(Ordering::Relaxed) == before).then_some(copied)
-    }
-}
-
-/// The live numbers, written by the loop, and a copy of them that it publishes where a reader asks.
-///
-/// Between two turns anybody may copy the live numbers. A busy loop leaves little time between two turns; a reader that keeps
-/// coming too early asks, and the loop publishes a copy at the end of its turn, which stands still for long enough.
-#[derive(Debug, Default)]
-pub struct Counters {
-    live: Numbers,
-    turn: SequenceLock,
-    published: Numbers,
-    publication: SequenceLock,
-    /// How many copies were asked for, and how many of them the published copy answers.
-    asked: AtomicU64,
-    answered: AtomicU64,
-}
-
-impl std::ops::Deref for Counters {
-    type Target = Numbers;
-
-    fn deref(&self) -> &Numbers {
-        &self.live
-    }
-}
-
-impl Counters {
-    /// The loop begins a turn: from here to [`Self::end_turn`] the live numbers may be inconsistent.
-    pub fn begin_turn(&self) {
-        self.turn.begin_write();
-    }
-
-    /// The loop ends a turn: the numbers are consistent until the next one begins, and those who asked get their copy.
-    pub fn end_turn(&self) {
-        let asked = self.asked.load(Ordering::Acquire);
-        if asked != self.answered.load(Ordering::Relaxed) {
-            self.publication.begin_write();
-            self.published.take_over(&self.live);
-            self.publication.end_write();
-            self.answered.store(asked, Ordering::Release);
-        }
-        self.turn.end_write();
-    }
-
+impl Published<Numbers> {
     /// Records the time from the first byte of a request until its response was handed over to be sent.
     pub fn record_latency(&self, nanoseconds: u64) {
         self.latency_count.add(1);
@@ -274,36 +212,9 @@ impl Counters {
             bucket.add(1);
         }
     }
-
-    /// A consistent copy, not older than the call. It takes one turn of the loop at most and never makes the loop wait.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        /// How often to try before asking.
-        const TRIES: u32 = 64;
-        for _ in 0..TRIES {
-            if let Some(copy) = self.turn.read(|| self.live.copy()) {
-                return copy;
-            }
-            std::hint::spin_loop();
-        }
-        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut pause = Duration::from_micros(1);
-        loop {
-            if self.answered.load(Ordering::Acquire) >= ticket
-                && let Some(copy) = self.publication.read(|| self.published.copy())
-            {
-                return copy;
-            }
-            if let Some(copy) = self.turn.read(|| self.live.copy()) {
-                return copy;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_micros(100));
-        }
-    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::Arc;

@@ -4,9 +4,7 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{self, Arc, AtomicUsize, Ordering, UnsafeCell};
 
 #[derive(Debug)]
 struct Shared<T> {
@@ -49,7 +47,7 @@ impl<T: Copy> Writer<T> {
     /// Lets `write` fill the next record in place. False where the ring is full: nothing was written.
     pub fn push(&mut self, write: impl FnOnce(&mut T)) -> bool {
         let capacity = self.shared.cells.len();
-        let head = self.shared.head.load(Ordering::Relaxed);
+        let head = sync::own_usize(&self.shared.head);
         if head.wrapping_sub(self.tail) == capacity {
             self.tail = self.shared.tail.load(Ordering::Acquire);
             if head.wrapping_sub(self.tail) == capacity {
@@ -58,7 +56,7 @@ impl<T: Copy> Writer<T> {
         }
         // SAFETY: `head` is below `tail + capacity`, so by the invariant on `cells` the cell is the writer's, and there is one
         // writer, borrowed exclusively.
-        write(unsafe { &mut *self.shared.cells[head & (capacity - 1)].get() });
+        self.shared.cells[head & (capacity - 1)].with_mut(|cell| write(unsafe { &mut *cell }));
         self.shared.head.store(head.wrapping_add(1), Ordering::Release);
         true
     }
@@ -67,19 +65,19 @@ impl<T: Copy> Writer<T> {
 impl<T: Copy> Reader<T> {
     /// Lets `read` see the oldest record, if there is one, and frees its place.
     pub fn pop<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
-        let tail = self.shared.tail.load(Ordering::Relaxed);
+        let tail = sync::own_usize(&self.shared.tail);
         if tail == self.shared.head.load(Ordering::Acquire) {
             return None;
         }
         // SAFETY: `tail` is below `head`, so by the invariant on `cells` the cell is the reader's, and there is one reader,
         // borrowed exclusively.
-        let result = read(unsafe { &*self.shared.cells[tail & (self.shared.cells.len() - 1)].get() });
+        let result = self.shared.cells[tail & (self.shared.cells.len() - 1)].with(|cell| read(unsafe { &*cell }));
         self.shared.tail.store(tail.wrapping_add(1), Ordering::Release);
         Some(result)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -118,5 +116,54 @@ mod tests {
             }
         }
         thread.join().expect("the writer does not panic");
+    }
+}
+
+/// Every order in which the two sides can meet: `make loom`.
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::sync::model;
+    use loom::thread;
+
+    /// Two values, so that half of one would be seen.
+    fn push(writer: &mut Writer<[u64; 2]>, value: u64) -> bool {
+        writer.push(|cell| *cell = [value; 2])
+    }
+
+    #[test]
+    fn loom_records_cross_whole_and_in_order_and_a_full_ring_refuses() {
+        model(None, || {
+            let (mut writer, mut reader) = ring(2, [0; 2]);
+            let thread = thread::spawn(move || (1..=4).filter(|&value| push(&mut writer, value)).collect::<Vec<_>>());
+            let mut read = Vec::new();
+            for _ in 0..2 {
+                read.extend(reader.pop(|record| *record));
+            }
+            let written = thread.join().expect("the writer does not panic");
+            read.extend(std::iter::from_fn(|| reader.pop(|record| *record)));
+            let expected: Vec<_> = written.iter().map(|&value| [value; 2]).collect();
+            assert_eq!(read, expected);
+            assert!(written.starts_with(&[1, 2]), "there is room for two at first");
+        });
+    }
+
+    #[test]
+    fn loom_a_place_that_was_read_is_written_again_only_after_that() {
+        model(None, || {
+            let (mut writer, mut reader) = ring(1, [0; 2]);
+            let thread = thread::spawn(move || {
+                let written = (1..=3).filter(|&value| push(&mut writer, value)).count();
+                (writer, written)
+            });
+            let mut read = 0;
+            for _ in 0..3 {
+                read += reader.pop(|record| assert_eq!(record[0], record[1])).map_or(0, |()| 1);
+            }
+            let (mut writer, written) = thread.join().expect("the writer does not panic");
+            read += std::iter::from_fn(|| reader.pop(|_| ())).count();
+            assert_eq!(read, written);
+            assert!(push(&mut writer, 9), "the ring is empty again");
+        });
     }
 }
