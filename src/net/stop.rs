@@ -72,3 +72,30 @@ impl Stop {
         let _ = self.waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll, Token};
+    use std::sync::Arc;
+    use std::thread;
+
+    #[test]
+    fn of_all_that_is_asked_for_the_strongest_counts_and_the_loop_wakes() {
+        let mut poll = Poll::new().expect("the system has an event queue");
+        let stop = Arc::new(Stop::new(Waker::new(poll.registry(), Token(0)).expect("and a waker")));
+        let asks: [fn(&Stop); 4] = [Stop::stop, Stop::abort, Stop::drain, Stop::stop];
+        let threads = asks.map(|ask| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || ask(&stop))
+        });
+        let mut events = Events::with_capacity(4);
+        while stop.wanted() < 2 || !stop.drain_wanted() {
+            poll.poll(&mut events, None).expect("nothing interrupts it");
+        }
+        for thread in threads {
+            thread.join().expect("nobody who asks panics");
+        }
+        assert_eq!(stop.wanted(), 2, "a stop takes nothing back");
+    }
+}

@@ -41,3 +41,31 @@ impl<T: Clone> Latch<T> {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn everyone_who_waits_sees_what_was_written_before_the_value_was_set() {
+        let latch = Latch::<Arc<str>>::new();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let latch = Arc::clone(&latch);
+                thread::spawn(move || latch.wait(None))
+            })
+            .collect();
+        latch.set(Arc::from("done"));
+        for waiter in waiters {
+            assert_eq!(waiter.join().expect("a waiter does not panic").as_deref(), Some("done"));
+        }
+        assert_eq!(latch.wait(Some(Duration::ZERO)).as_deref(), Some("done"), "it stays set");
+    }
+
+    #[test]
+    fn a_limit_ends_the_wait() {
+        let latch = Latch::<()>::new();
+        assert_eq!(latch.wait(Some(Duration::from_millis(5))), None);
+    }
+}

@@ -267,4 +267,31 @@ mod tests {
         drain.run(&mut lines, "");
         assert_eq!(lines.0, ["access log: 1 lines lost: No space left on device (os error 28)"]);
     }
+
+    /// The reader sleeps when it finds nothing, and is woken; what it is too slow for it is told of.
+    #[test]
+    fn what_is_recorded_while_the_reader_runs_comes_in_order_or_is_counted() {
+        const RECORDS: u64 = 20_000;
+        let (mut tracer, drain, control) = trace(Level::Debug);
+        let thread = std::thread::spawn(move || {
+            let mut lines = Lines::default();
+            drain.run(&mut lines, "");
+            lines.0
+        });
+        tracer.set_reader(thread.thread().clone());
+        for number in 0..RECORDS {
+            tracer.record(Some(1), Event::PoolReset(usize::try_from(number).expect("it is small")));
+            tracer.wake_reader();
+        }
+        let dropped = tracer.dropped();
+        drop(tracer);
+        let lines = thread.join().expect("the reader does not panic");
+        let numbers: Vec<u64> = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("Pool reset, ")?.strip_suffix(" bytes freed")?.parse().ok())
+            .collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "in order, and none twice");
+        assert_eq!(numbers.len() as u64, RECORDS - dropped);
+        assert_eq!(control.dropped.load(Ordering::Relaxed), dropped);
+    }
 }
