@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 ROOT ?= www
 
-.PHONY: run test test-rust test-python lint bench python verdicts soak loom clean
+.PHONY: run test test-rust test-python lint bench python verdicts soak loom sanitize fuzz fuzz-short clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -36,6 +36,17 @@ test-python: python target/release/httpserver
 loom:
 	RUSTFLAGS="--cfg loom" CARGO_PROFILE_TEST_DEBUG=0 cargo test --locked --target-dir target/loom --lib loom_ -- --nocapture --test-threads 1
 
+sanitize:
+	sanitize/run
+
+# Coverage-guided: FUZZ_SECONDS for each target (600), FUZZ_TARGETS by name (all), FUZZ_JOBS at a time (1), FUZZ_MERGE=1 to keep what is found.
+fuzz:
+	fuzz/run
+
+# Five minutes altogether, on two cores.
+fuzz-short:
+	FUZZ_SECONDS=100 FUZZ_JOBS=2 fuzz/run
+
 lint: python
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -58,4 +69,4 @@ soak: python target/release/httpserver
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -rP tests/test_soak.py
 
 clean:
-	rm -rf target $(VENV)
+	rm -rf target fuzz/target fuzz/work $(VENV)

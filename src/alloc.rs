@@ -88,6 +88,19 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
+/// Runs a call and checks that it left the heap alone.
+#[cfg(any(test, fuzzing))]
+macro_rules! heapless {
+    ($call:expr) => {{
+        let before = $crate::alloc::thread_heap_use();
+        let outcome = $call;
+        assert_eq!($crate::alloc::thread_heap_use(), before, "{} used the heap", stringify!($call));
+        outcome
+    }};
+}
+#[cfg(any(test, fuzzing))]
+pub(crate) use heapless;
+
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
@@ -118,5 +131,50 @@ mod tests {
         let theirs = handle.join().expect("the thread does not panic");
         assert_eq!(theirs, 1);
         assert_eq!(thread_heap_use().since(before).allocations, 0, "joining allocates nothing here");
+    }
+
+    /// Every thread takes memory, hands half of it on, and frees what it was handed: none is counted twice and none is lost.
+    #[test]
+    fn what_threads_take_and_free_of_each_other_adds_up() {
+        const THREADS: usize = 4;
+        const EACH: usize = 5000;
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| std::sync::mpsc::sync_channel(64)).unzip();
+        let workers: Vec<_> = receivers
+            .into_iter()
+            .enumerate()
+            .map(|(number, handed_over)| {
+                let next = senders[(number + 1) % THREADS].clone();
+                std::thread::spawn(move || {
+                    let mut mine = 0;
+                    let mut others = 0;
+                    for length in 1..=EACH {
+                        let before = thread_heap_use();
+                        let bytes = vec![7_u8; length % 90 + 1];
+                        let kept = bytes.clone();
+                        drop(kept);
+                        let now = thread_heap_use().since(before);
+                        assert_eq!((now.allocations, now.frees, now.net_bytes), (2, 1, signed(bytes.len())));
+                        mine += now.net_bytes;
+                        next.send(bytes).expect("the next thread takes as many");
+                        let received: Vec<u8> = handed_over.recv().expect("the one before sends as many");
+                        let before = thread_heap_use();
+                        drop(received);
+                        let now = thread_heap_use().since(before);
+                        assert_eq!((now.allocations, now.frees), (0, 1));
+                        others += now.net_bytes;
+                    }
+                    (mine, others)
+                })
+            })
+            .collect();
+        drop(senders);
+        let (mut taken, mut freed) = (0, 0);
+        for worker in workers {
+            let (mine, others) = worker.join().expect("a worker does not panic");
+            taken += mine;
+            freed += others;
+        }
+        assert_eq!(taken + freed, 0, "what was taken was given back, whoever did it");
+        assert_eq!(taken, (1..=EACH).map(|length| signed(length % 90 + 1)).sum::<i64>() * THREADS as i64);
     }
 }

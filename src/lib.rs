@@ -9,6 +9,8 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod net;
 #[cfg(feature = "python")]

@@ -15,6 +15,8 @@ mod invariants;
 mod lease;
 mod listing;
 mod pool;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod probe;
 mod reading;
 mod replying;
 mod sending;

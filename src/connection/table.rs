@@ -92,8 +92,14 @@ impl<F> Table<F> {
         self.core.now = now;
     }
 
+    /// How many leases are out.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn leases_held(&self) -> usize {
+        self.core.leases.held()
+    }
+
     /// Whether a violated invariant panics, as it does in debug builds unless told otherwise.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn set_panic_on_violation(&mut self, panics: bool) {
         self.core.panic_on_violation = panics;
     }

@@ -35,6 +35,7 @@ mod watch;
 mod wire;
 mod world;
 
+use crate::alloc::heapless;
 use coverage::Coverage;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,17 +43,6 @@ use world::World;
 
 /// How many seeds run unless `SIM_SEEDS` says otherwise; they begin at `SIM_FIRST_SEED`, or at 0.
 const SEEDS: u64 = 10_000;
-
-/// Runs a call into the table and checks that it left the heap alone.
-macro_rules! heapless {
-    ($call:expr) => {{
-        let before = $crate::alloc::thread_heap_use();
-        let outcome = $call;
-        assert_eq!($crate::alloc::thread_heap_use(), before, "{} used the heap", stringify!($call));
-        outcome
-    }};
-}
-use heapless;
 
 /// Runs one seed to its end and checks everything. Returns what it came upon and a number that tells this run from any other.
 fn run(seed: u64, tells_story: bool) -> (Coverage, u64) {

@@ -103,8 +103,24 @@ pub fn trace(level: Level) -> (Tracer, Drain, Arc<TraceControl>) {
 /// A ring with its two sides, and another one for the access log where that is on.
 #[must_use]
 pub fn trace_with_access(level: Level, format: Option<AccessFormat>) -> (Tracer, Drain, Arc<TraceControl>) {
-    let (writer, reader) = ring::ring(RING_RECORDS, Record::EMPTY);
-    let access = format.map(|format| (ring::ring(ACCESS_RECORDS, AccessRecord::EMPTY), format));
+    trace_of(level, format, RING_RECORDS, ACCESS_RECORDS)
+}
+
+/// The same with short rings, for checks that make very many of them.
+#[cfg(any(test, fuzzing))]
+#[must_use]
+pub(crate) fn short_trace(level: Level, format: Option<AccessFormat>) -> (Tracer, Drain, Arc<TraceControl>) {
+    trace_of(level, format, 256, 64)
+}
+
+fn trace_of(
+    level: Level,
+    format: Option<AccessFormat>,
+    records: usize,
+    access_records: usize,
+) -> (Tracer, Drain, Arc<TraceControl>) {
+    let (writer, reader) = ring::ring(records, Record::EMPTY);
+    let access = format.map(|format| (ring::ring(access_records, AccessRecord::EMPTY), format));
     let (access, access_reader) = access.map(|((writer, reader), format)| (writer, (reader, format))).unzip();
     let control = Arc::new(TraceControl {
         level: AtomicU8::new(level as u8),

@@ -1,0 +1,454 @@
+//! The event loop's part in [`super::connection`]: call for call what `net::event_loop` does, over peers that exist in memory only.
+
+use super::connection::Order;
+use super::files::{File, Found, OpenCount, fill, look};
+use super::peer::Peer;
+use super::statistics::Tally;
+use crate::alloc::heapless;
+use crate::config::{Config, Limits};
+use crate::connection::{
+    Action, Admission, FileFacts, Input, Listed, Now, OpenError, Opened, Room, State, Table, Time,
+};
+use crate::http::Reject;
+use crate::http::listing::{Kind, Position};
+use crate::http::negotiation::Coding;
+use crate::stats::Counters;
+use crate::trace::{AccessFormat, Drain, Level, Logger, Sink, short_trace};
+use std::fmt;
+use std::sync::Arc;
+
+/// How many receives one connection gets in a turn.
+const RECEIVES_PER_TURN: usize = 4;
+/// How many steps of answering one connection gets in a turn, unless the schedule says otherwise.
+const STEPS_PER_TURN: usize = 192;
+/// A run that takes more turns than this to come to its end does not.
+const MOST_TURNS: usize = 4000;
+/// How much of a file goes out at a time at most. The largest file is never sent whole.
+const FILE_PIECE: u64 = 40_000;
+/// How much a peer that is sent a file without end takes before it resets the connection.
+const MOST_SENT: usize = 400_000;
+
+pub(super) struct Driver {
+    table: Table<File>,
+    pub(super) counters: Arc<Counters>,
+    log: Drain,
+    pub(super) limits: Limits,
+    pub(super) peers: Vec<Peer>,
+    current: usize,
+    open: OpenCount,
+    now: u64,
+    budget: usize,
+    fault: Option<u8>,
+    listing_waits: bool,
+    stopped: bool,
+    /// Something happened in this turn.
+    went_on: bool,
+    pub(super) tally: Tally,
+}
+
+impl Driver {
+    pub(super) fn new(config: Config) -> Self {
+        let counters = Arc::<Counters>::default();
+        let (tracer, log, _) = short_trace(Level::Debug, Some(AccessFormat::Json));
+        let limits = config.limits;
+        let mut table = Table::new(limits, config.site, Arc::clone(&counters), tracer);
+        table.set_panic_on_violation(true);
+        let mut driver = Self {
+            table,
+            counters,
+            log,
+            limits,
+            peers: Vec::new(),
+            current: 0,
+            open: OpenCount::default(),
+            now: 0,
+            budget: STEPS_PER_TURN,
+            fault: None,
+            listing_waits: false,
+            stopped: false,
+            went_on: false,
+            tally: Tally::default(),
+        };
+        driver.pass_time(0);
+        driver.connect();
+        driver
+    }
+
+    pub(super) fn carry_out(&mut self, order: Order) {
+        let Some(peer) = self.peers.get_mut(self.current) else { return };
+        match order {
+            Order::Text(byte) => return peer.pending.push(byte),
+            Order::Switch(number) => return self.current = usize::from(number) % self.peers.len(),
+            Order::Window(window) => peer.window = window,
+            Order::Fault(fault) => return self.fault = Some(fault),
+            Order::Budget(steps) => self.budget = if steps == 0 { STEPS_PER_TURN } else { steps.into() },
+            Order::ListingWaits => return self.listing_waits = true,
+            Order::Turn => self.arrive(),
+            Order::Cut => return self.arrive(),
+            Order::Time(milliseconds) => self.pass_time(milliseconds * 1_000_000),
+            Order::Connect => self.connect(),
+            Order::HalfClose => {
+                self.arrive();
+                let peer = &mut self.peers[self.current];
+                (peer.ended, peer.readable) = (true, true);
+            }
+            Order::Reset => self.reset(self.current),
+            Order::Spurious => peer.readable = true,
+            Order::Abandon => {
+                if let Some(slot) = peer.slot {
+                    peer.disturbed = true;
+                    heapless!(self.table.abandon(slot));
+                }
+            }
+            Order::Drain => heapless!(self.table.begin_drain()),
+            Order::Stop if self.stopped => {}
+            Order::Stop => {
+                self.stopped = true;
+                self.peers.iter_mut().for_each(|peer| peer.disturbed = true);
+                heapless!(self.table.begin_stop());
+            }
+        }
+        self.turn();
+    }
+
+    /// Lets everything come to its end, and checks what is left and what was counted.
+    pub(super) fn finish(mut self) {
+        self.arrive();
+        self.budget = STEPS_PER_TURN;
+        for peer in &mut self.peers {
+            (peer.window, peer.readable) = (None, true);
+        }
+        self.run_until_idle();
+        for number in 0..self.peers.len() {
+            let reading = self.read(number);
+            let peer = &self.peers[number];
+            assert!(peer.disturbed || reading.is_whole, "peer {number} is left with half a response");
+        }
+        for peer in &mut self.peers {
+            (peer.ended, peer.readable) = (true, true);
+        }
+        self.run_until_idle();
+        while let Some(due) = self.table.next_due() {
+            self.pass_time(due.since(Time(self.now)));
+            self.run_until_idle();
+        }
+        assert_eq!(self.table.active(), 0, "every slot is free");
+        assert_eq!(self.table.leases_held(), 0, "every buffer and pool was given back");
+        assert_eq!(self.open.get(), 0, "every file was closed");
+        self.check_statistics();
+        let Self { table, log, .. } = self;
+        drop(table);
+        log.run(&mut CleanLines, "www");
+    }
+
+    fn run_until_idle(&mut self) {
+        let mut turns = 0;
+        self.went_on = true;
+        while self.went_on {
+            self.turn();
+            turns += 1;
+            assert!(turns < MOST_TURNS, "it does not come to rest");
+        }
+    }
+
+    fn pass_time(&mut self, nanoseconds: u64) {
+        self.now += nanoseconds;
+        let wall_nanoseconds = 1_700_000_000_000_000_000 + self.now;
+        heapless!(self.table.set_now(Now { time: Time(self.now), wall_nanoseconds }));
+    }
+
+    /// What the current peer sent arrives, as one piece.
+    fn arrive(&mut self) {
+        let peer = &mut self.peers[self.current];
+        let piece = std::mem::take(&mut peer.pending);
+        if !piece.is_empty() && !peer.ended && !peer.is_reset && !peer.closed {
+            peer.sent.extend_from_slice(&piece);
+            peer.incoming.push_back(piece);
+            peer.readable = true;
+        }
+    }
+
+    fn reset(&mut self, number: usize) {
+        let peer = &mut self.peers[number];
+        peer.incoming.clear();
+        (peer.is_reset, peer.readable, peer.disturbed) = (true, true, true);
+    }
+
+    fn connect(&mut self) {
+        /// More peers than that find nobody.
+        const MOST_PEERS: usize = 12;
+        if self.stopped || self.peers.len() == MOST_PEERS {
+            return;
+        }
+        let mut peer = Peer { readable: true, ..Peer::default() };
+        let admission = match heapless!(self.table.admit(None)) {
+            Admission::Reclaim(slot) => {
+                self.tally.reclaimed += 1;
+                let idle = self.owner(slot);
+                assert!(!self.peers[idle].disturbed || self.table.state(slot) == State::Closing);
+                self.peers[idle].disturbed = true;
+                self.answer(idle);
+                heapless!(self.table.admit(None))
+            }
+            admission => admission,
+        };
+        match admission {
+            Admission::Slot(slot) => {
+                self.tally.accepted += 1;
+                peer.slot = Some(slot);
+            }
+            Admission::Reclaim(_) => panic!("what was reclaimed is free"),
+            Admission::Refuse => {
+                const ANSWER: usize = 100;
+                self.tally.refused += 1;
+                self.tally.refused_bytes += ANSWER as u64;
+                (peer.closed, peer.disturbed) = (true, true);
+                heapless!(self.table.refused(None, Reject::NoSlot, ANSWER));
+                self.tally.begun += 1;
+            }
+        }
+        self.current = self.peers.len();
+        self.peers.push(peer);
+    }
+
+    fn slots(&self) -> impl Iterator<Item = u32> {
+        self.peers.iter().filter_map(|peer| peer.slot)
+    }
+
+    fn owner(&self, slot: u32) -> usize {
+        self.peers.iter().position(|peer| peer.slot == Some(slot)).expect("a slot in use has its peer")
+    }
+
+    fn turn(&mut self) {
+        self.went_on = false;
+        for number in 0..self.peers.len() {
+            self.receive(number);
+        }
+        for number in 0..self.peers.len() {
+            self.answer(number);
+        }
+        loop {
+            let closing: Vec<_> = self.slots().filter(|&slot| self.table.state(slot) == State::Closing).collect();
+            let Some(slot) = heapless!(self.table.expire()) else { break };
+            self.went_on = true;
+            // In CLOSING it is the linger that is over, which is no timeout.
+            self.tally.timeouts += u64::from(!closing.contains(&slot));
+            let number = self.owner(slot);
+            self.peers[number].disturbed = true;
+            self.answer(number);
+        }
+        heapless!(self.table.check_invariants());
+    }
+
+    fn receive(&mut self, number: usize) {
+        let Self { table, peers, .. } = self;
+        let peer = &mut peers[number];
+        let Some(slot) = peer.slot else { return };
+        for _ in 0..RECEIVES_PER_TURN {
+            if !peer.readable {
+                return;
+            }
+            let (room, is_drained) = match heapless!(table.receive_room(slot)) {
+                Room::None => {
+                    assert!(!table.wants_input(slot), "it wants input and has no room: the loop would spin");
+                    return;
+                }
+                Room::Buffer(room) => {
+                    assert!(!room.is_empty(), "a receive into no room looks like the peer's end");
+                    (room, false)
+                }
+                Room::Drain => (&mut [0; 512][..], true),
+            };
+            let input = if peer.is_reset {
+                peer.readable = false;
+                Input::Lost
+            } else if let Some(piece) = peer.incoming.front_mut() {
+                let count = piece.len().min(room.len());
+                for (place, byte) in room.iter_mut().zip(piece.drain(..count)) {
+                    *place = byte;
+                }
+                if piece.is_empty() {
+                    peer.incoming.pop_front();
+                }
+                peer.received += count as u64;
+                if is_drained { Input::Drained(count) } else { Input::Bytes(count) }
+            } else {
+                peer.readable = false;
+                if peer.ended { Input::End } else { Input::Nothing }
+            };
+            self.went_on |= input != Input::Nothing;
+            heapless!(table.receive(slot, input));
+        }
+    }
+
+    /// Counts the answers that were begun since the last call, for this peer.
+    fn note_answers(&mut self, number: usize) {
+        let total = self.counters.total_requests.get();
+        self.peers[number].begun += total - self.tally.begun;
+        self.tally.begun = total;
+    }
+
+    fn answer(&mut self, number: usize) {
+        for _ in 0..self.budget {
+            let Some(slot) = self.peers[number].slot else { return };
+            let goes_on = self.step(number, slot);
+            self.note_answers(number);
+            if !goes_on {
+                return;
+            }
+            self.went_on = true;
+        }
+    }
+
+    /// Does what the connection asks for. False where it waits, or the loop does.
+    fn step(&mut self, number: usize, slot: u32) -> bool {
+        let action = heapless!(self.table.next_action(slot));
+        let peer = &mut self.peers[number];
+        match action {
+            Action::Wait => return false,
+            Action::Open { name, codings, may_use_memory } => {
+                let (name, wall) = (name.to_bytes().to_vec(), 1_700_000_000_000_000_000 + self.now);
+                let found = look(&name, codings, wall);
+                self.open(number, slot, found, may_use_memory);
+            }
+            Action::ReadFile { file, offset, into } => {
+                assert!(!into.is_empty(), "a read into nothing looks like the end of the file");
+                let left = usize::try_from(file.left.saturating_sub(offset)).unwrap_or(usize::MAX);
+                let count = left.min(into.len());
+                fill(file.inode, offset, &mut into[..count]);
+                self.truncated(number, count as u64);
+                heapless!(self.table.file_read(slot, count));
+            }
+            Action::List { position, .. } => {
+                let after = position.name().first().copied().unwrap_or(b'a');
+                return self.list(slot, after);
+            }
+            Action::ShutDownSending => peer.shut_down = true,
+            Action::Close => {
+                heapless!(self.table.closed(slot));
+                assert_eq!(self.table.state(slot), State::Free);
+                (peer.slot, peer.closed) = (None, true);
+            }
+            Action::Send(bytes) => {
+                assert!(!bytes.is_empty(), "a send of nothing makes no progress");
+                let count = peer.room(bytes.len());
+                peer.take(&bytes[..count]);
+                return self.sent(number, slot, count, |table, slot, count| table.sent(slot, count));
+            }
+            Action::SendFile { file, offset, length } => {
+                let left = file.left.saturating_sub(offset).min(length).min(FILE_PIECE);
+                let left = usize::try_from(left).expect("it is a piece");
+                if left == 0 && peer.room(1) > 0 {
+                    self.truncated(number, 0);
+                    heapless!(self.table.file_sent(slot, 0));
+                    return true;
+                }
+                let mut content = vec![0; peer.room(left)];
+                fill(file.inode, offset, &mut content);
+                peer.take(&content);
+                return self
+                    .sent(number, slot, content.len(), |table, slot, count| table.file_sent(slot, count as u64));
+            }
+        }
+        true
+    }
+
+    /// Tells that bytes were sent, that none could be, or that the connection is gone. False where the loop waits then.
+    fn sent(&mut self, number: usize, slot: u32, count: usize, tell: fn(&mut Table<File>, u32, usize)) -> bool {
+        let peer = &mut self.peers[number];
+        if peer.is_reset {
+            heapless!(self.table.receive(slot, Input::Lost));
+            return true;
+        }
+        if count == 0 {
+            heapless!(self.table.send_blocked(slot));
+            return false;
+        }
+        assert!(!peer.shut_down, "it sends after it has shut down its sending side");
+        let has_enough = peer.stream.len() > MOST_SENT;
+        heapless!(tell(&mut self.table, slot, count));
+        if has_enough {
+            self.reset(number);
+        }
+        // With a narrow window one piece goes out in a turn.
+        self.peers[number].window.is_none()
+    }
+
+    fn truncated(&mut self, number: usize, count: u64) {
+        if count == 0 {
+            self.tally.truncated += 1;
+            self.peers[number].disturbed = true;
+        }
+    }
+
+    fn open(&mut self, number: usize, slot: u32, found: Found, may_use_memory: bool) {
+        let fault = self.fault.take().map_or(8, |fault| fault & 7);
+        let outcome = match (fault, found) {
+            (0, _) => Err(OpenError::NotFound),
+            (1, _) => Err(OpenError::Forbidden),
+            (2, _) => Err(OpenError::NoDescriptor),
+            (3, _) => Err(OpenError::Failed),
+            (4, _) | (_, Found::Directory) => Ok(Opened::Directory(File::open(0, 0, &self.open))),
+            (_, Found::Fails(error)) => Err(error),
+            (5 | 6, Found::File(facts, coding))
+                if may_use_memory && facts.size <= self.table.max_in_memory() as u64 =>
+            {
+                return self.find_in_memory(number, slot, facts, coding, fault == 6);
+            }
+            (_, Found::File(facts, coding)) => {
+                let left = if fault == 7 { facts.size / 2 } else { facts.size };
+                self.tally.misses += 1;
+                self.peers[number].looked_up.push(facts.identity.0);
+                Ok(Opened::File(File::open(facts.identity.0, left, &self.open), facts, coding))
+            }
+        };
+        heapless!(self.table.opened(slot, outcome));
+    }
+
+    fn find_in_memory(&mut self, number: usize, slot: u32, facts: FileFacts, coding: Option<Coding>, is_new: bool) {
+        let mut content = vec![0; usize::try_from(facts.size).expect("it is small")];
+        fill(facts.identity.0, 0, &mut content);
+        self.peers[number].looked_up.push(facts.identity.0);
+        heapless!(self.table.found_in_memory(slot, facts, coding, &content, is_new));
+        self.note_answers(number);
+    }
+
+    /// Tells the next of a few entries, which are called by one letter each.
+    fn list(&mut self, slot: u32, after: u8) -> bool {
+        if std::mem::take(&mut self.listing_waits) {
+            heapless!(self.table.listing_waits(slot));
+            return false;
+        }
+        let next = after + 1;
+        let name = [next; 40];
+        let position = Position::of(Kind::File, &name).expect("it is short");
+        let listed = match (next, self.fault) {
+            (_, Some(0)) => Listed::Failed,
+            (b'x'.., _) => Listed::End,
+            _ => Listed::Entry { position: &position, size: 5, modified_seconds: 5 },
+        };
+        if matches!(listed, Listed::Failed) {
+            self.fault = None;
+            let number = self.owner(slot);
+            self.peers[number].disturbed = true;
+        }
+        heapless!(self.table.listed(slot, listed));
+        true
+    }
+}
+
+/// The lines of the log, which nothing that a peer sends may break.
+struct CleanLines;
+
+impl Sink for CleanLines {
+    fn line(&mut self, _: Level, _: Logger, text: fmt::Arguments<'_>) {
+        let text = text.to_string();
+        assert!(!text.chars().any(char::is_control), "a control byte in the log: {text:?}");
+    }
+
+    fn access(&mut self, line: fmt::Arguments<'_>) {
+        let line = line.to_string();
+        assert!(!line.chars().any(char::is_control), "a control byte in the access log: {line:?}");
+        assert!(line.starts_with('{') && line.ends_with('}'), "not an object: {line}");
+    }
+}

@@ -1,0 +1,72 @@
+//! What peers were sent and what the server counted, held against what [`super::driver`] saw.
+
+use super::driver::Driver;
+use super::peer::Peer;
+use super::reader::{Reading, read_responses};
+use crate::connection::State;
+use crate::http::{Reject, Status};
+use crate::stats::Timeout;
+
+/// What the driver counted itself, to hold the statistics against.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
+    pub(super) refused_bytes: u64,
+    pub(super) reclaimed: u64,
+    pub(super) truncated: u64,
+    pub(super) misses: u64,
+    pub(super) timeouts: u64,
+    pub(super) begun: u64,
+}
+
+impl Driver {
+    /// Reads what a peer was sent, and checks how many answers that are.
+    pub(super) fn read(&self, number: usize) -> Reading {
+        let peer = &self.peers[number];
+        let reading = read_responses(peer);
+        assert!(reading.responses <= peer.begun, "peer {number} got an answer that was never begun");
+        let ends_of_heads = memchr::memmem::find_iter(&peer.sent, b"\r\n\r\n").count() as u64;
+        assert!(reading.responses <= ends_of_heads + 1, "peer {number} got more answers than it sent requests");
+        let heads = memchr::memmem::find_iter(&peer.sent, b"HEAD ").count() as u64;
+        assert!(reading.without_content <= heads, "peer {number} was left without content that it asked for");
+        reading
+    }
+
+    pub(super) fn check_statistics(&self) {
+        let statistics = self.counters.snapshot();
+        let (tally, peers) = (&self.tally, &self.peers);
+        let mut seen = [0; Status::COUNT];
+        for number in 0..peers.len() {
+            for (count, more) in seen.iter_mut().zip(self.read(number).by_status) {
+                *count += more;
+            }
+        }
+        let responses: u64 = statistics.responses.iter().sum();
+        for status in Status::ALL {
+            assert!(seen[*status as usize] <= statistics.responses[*status as usize], "{} counted", status.text());
+        }
+        let sum = |of: fn(&Peer) -> u64| peers.iter().map(of).sum::<u64>();
+        assert_eq!(statistics.invariant_violations, 0);
+        assert_eq!(statistics.bytes_received, sum(|peer| peer.received));
+        assert_eq!(statistics.bytes_sent, sum(|peer| peer.stream.len() as u64) + tally.refused_bytes);
+        assert_eq!(statistics.total_requests, responses);
+        assert_eq!(statistics.total_requests, sum(|peer| peer.begun) + tally.refused);
+        assert_eq!(statistics.total_connections, tally.accepted);
+        assert_eq!(statistics.connections_refused, tally.refused);
+        assert_eq!(statistics.connections_reclaimed, tally.reclaimed);
+        assert_eq!(statistics.files_truncated, tally.truncated);
+        assert!(statistics.file_cache_misses >= tally.misses, "each file that was opened is a miss");
+        assert_eq!(statistics.timeouts.iter().sum::<u64>(), tally.timeouts);
+        assert_eq!(statistics.latency_count, statistics.latency.iter().sum::<u64>());
+        assert!(statistics.latency_count + statistics.files_truncated <= responses);
+        assert!(statistics.pool_resets + tally.refused >= responses, "each answer ended a request");
+        assert!(statistics.peak_pool_usage <= self.limits.pool_size as u64);
+        assert!(statistics.pool_usage_total <= statistics.pool_resets * statistics.peak_pool_usage);
+        assert!(statistics.peak_connections <= self.limits.max_connections as u64);
+        assert_eq!(statistics.active_connections, 0);
+        assert_eq!(statistics.states[State::Free as usize], self.limits.max_connections as u64);
+        let content_timeouts = statistics.timeouts[Timeout::Content as usize];
+        assert_eq!(statistics.rejects[Reject::ContentTimeout as usize], content_timeouts);
+    }
+}
