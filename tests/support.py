@@ -139,6 +139,10 @@ class Raw:
         self.received = rest[length:]
         return Response(code, head, fields, rest[:length])
 
+    def has_more(self) -> bool:
+        """Wait for another response to begin; false if the connection ended."""
+        return self.received != b"" or self._more()
+
     def _chunks(self) -> bytes:
         """Read chunks up to the last, strictly."""
         content = b""
