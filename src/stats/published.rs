@@ -221,4 +221,27 @@ mod models {
             reader.join().expect("a reader does not panic");
         });
     }
+
+    #[test]
+    fn loom_a_copy_that_is_published_again_meanwhile_is_not_torn() {
+        model(None, || {
+            let counters = Arc::new(Published::<Pair>::default());
+            let turn = |counters: &Published<Pair>| {
+                counters.begin_turn();
+                counters.add();
+                counters.asked.fetch_add(1, Ordering::AcqRel);
+                counters.end_turn();
+            };
+            turn(&counters);
+            let reads = Arc::clone(&counters);
+            let reader = thread::spawn(move || {
+                if let Some((first, second)) = reads.publication.read(|| reads.published.copy()) {
+                    assert_eq!(first, second, "a torn copy");
+                }
+            });
+            turn(&counters);
+            reader.join().expect("a reader does not panic");
+            assert_eq!(counters.published.copy(), (2, 2), "both who asked were answered");
+        });
+    }
 }
