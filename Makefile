@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 ROOT ?= www
 
-.PHONY: run test test-rust test-python lint bench python verdicts soak loom sanitize fuzz fuzz-short clean
+.PHONY: run test test-rust test-python lint bench python verdicts soak loom sanitize fuzz fuzz-short fuzz-merge clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -39,9 +39,13 @@ loom:
 sanitize:
 	sanitize/run
 
-# Coverage-guided: FUZZ_SECONDS for each target (600), FUZZ_TARGETS by name (all), FUZZ_JOBS at a time (1), FUZZ_MERGE=1 to keep what is found.
+# Coverage-guided: FUZZ_SECONDS for each target (600), FUZZ_TARGETS by name (all), FUZZ_JOBS at a time (1).
 fuzz:
 	fuzz/run
+
+# Takes over what was found into fuzz/corpus, minimized.
+fuzz-merge:
+	fuzz/run merge
 
 # Five minutes altogether, on two cores.
 fuzz-short:

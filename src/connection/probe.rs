@@ -49,6 +49,9 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// The size of the receive buffer where no option says otherwise.
+    pub const BUFFER_SIZE: usize = 16_384;
+
     /// A probe with other values for some options.
     #[must_use]
     pub fn new(options: &[(&str, i128)]) -> Self {

@@ -238,6 +238,9 @@ impl Driver {
             self.answer(number);
         }
         heapless!(self.table.check_invariants());
+        // Whoever can be received from again has another turn.
+        let Self { table, peers, .. } = self;
+        self.went_on |= peers.iter().any(|peer| peer.readable && peer.slot.is_some_and(|slot| table.wants_input(slot)));
     }
 
     fn receive(&mut self, number: usize) {

@@ -13,6 +13,8 @@ pub(super) struct Reading {
     pub(super) without_content: u64,
     /// It ends with a whole response.
     pub(super) is_whole: bool,
+    /// The last response says that it is the last.
+    pub(super) closes: bool,
 }
 
 /// One head, taken apart.
@@ -65,10 +67,10 @@ enum End {
 
 /// Reads all responses in the stream of a peer.
 pub(super) fn read_responses(peer: &Peer) -> Reading {
-    let mut reading = Reading { responses: 0, by_status: [0; Status::COUNT], without_content: 0, is_whole: true };
+    let mut reading =
+        Reading { responses: 0, by_status: [0; Status::COUNT], without_content: 0, is_whole: true, closes: false };
     let mut rest = &peer.stream[..];
     let mut looked_up = &peer.looked_up[..];
-    let mut was_last = false;
     while !rest.is_empty() {
         let Some(length) = memchr::memmem::find(rest, b"\r\n\r\n") else {
             reading.is_whole = false;
@@ -76,14 +78,14 @@ pub(super) fn read_responses(peer: &Peer) -> Reading {
         };
         let text = std::str::from_utf8(&rest[..length]).expect("a head is ASCII");
         rest = &rest[length + 4..];
-        assert!(!was_last, "a response follows the last one: {text:?}");
+        assert!(!reading.closes, "a response follows the last one: {text:?}");
         if text == "HTTP/1.1 100 Continue" {
             continue;
         }
         let head = Head::new(text);
         reading.responses += 1;
         reading.by_status[head.status as usize] += 1;
-        was_last = head.value("Connection") == Some("close");
+        reading.closes = head.value("Connection") == Some("close");
         check_head(&head, text);
         if let Some((inode, _)) = head.tag() {
             let place = looked_up.iter().position(|&other| other == inode);

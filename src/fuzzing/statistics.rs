@@ -1,9 +1,13 @@
 //! What peers were sent and what the server counted, held against what [`super::driver`] saw.
 
 use super::driver::Driver;
+use super::head::{read_whole, without_empty_lines};
 use super::peer::Peer;
 use super::reader::{Reading, read_responses};
 use crate::connection::State;
+use crate::connection::probe::{Probe, Verdict};
+use crate::http::chunked::ChunkedDecoder;
+use crate::http::framing::ContentLength;
 use crate::http::{Reject, Status};
 use crate::stats::Timeout;
 
@@ -20,6 +24,39 @@ pub(super) struct Tally {
     pub(super) begun: u64,
 }
 
+/// How many answers a stream gets, where each request is read by itself, with nothing before and nothing behind it.
+fn answers_due(mut stream: &[u8]) -> u64 {
+    let mut due = 0;
+    loop {
+        let head = match read_whole(stream) {
+            Verdict::Incomplete => return due,
+            Verdict::Refused(_) => return due + 1,
+            Verdict::Complete(head) => head,
+        };
+        stream = &without_empty_lines(stream)[head.length..];
+        let framing = head.framing;
+        let length = match framing.content {
+            _ if framing.unmet_expectation && framing.content != ContentLength::None => return due + 1,
+            ContentLength::None => 0,
+            ContentLength::Bytes(bytes) => usize::try_from(bytes).expect("it is within the limit"),
+            ContentLength::Chunked => {
+                let mut decoder = ChunkedDecoder::default();
+                match decoder.decode(stream, 1 << 20, 100) {
+                    Err(_) => return due + 1,
+                    Ok(_) if !decoder.is_done() => return due,
+                    Ok(taken) => taken,
+                }
+            }
+        };
+        let Some(rest) = stream.get(length..) else { return due };
+        stream = rest;
+        due += 1;
+        if !framing.persistent {
+            return due;
+        }
+    }
+}
+
 impl Driver {
     /// Reads what a peer was sent, and checks how many answers that are.
     pub(super) fn read(&self, number: usize) -> Reading {
@@ -28,6 +65,23 @@ impl Driver {
         assert!(reading.responses <= peer.begun, "peer {number} got an answer that was never begun");
         let ends_of_heads = memchr::memmem::find_iter(&peer.sent, b"\r\n\r\n").count() as u64;
         assert!(reading.responses <= ends_of_heads + 1, "peer {number} got more answers than it sent requests");
+        if self.limits.buffer_size == Probe::BUFFER_SIZE {
+            let due = answers_due(&peer.sent);
+            // Who is disturbed may have timed out, which has an answer of its own.
+            let most = due + u64::from(peer.disturbed);
+            assert!(
+                reading.responses <= most,
+                "peer {number} got {} answers, of {due} that are due",
+                reading.responses
+            );
+            let is_cut = peer.disturbed || reading.closes || !reading.is_whole;
+            assert!(
+                is_cut || reading.responses == due,
+                "peer {number} got {} of {due} answers: {}",
+                reading.responses,
+                peer.stream.escape_ascii()
+            );
+        }
         let heads = memchr::memmem::find_iter(&peer.sent, b"HEAD ").count() as u64;
         assert!(reading.without_content <= heads, "peer {number} was left without content that it asked for");
         reading
