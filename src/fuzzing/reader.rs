@@ -93,7 +93,7 @@ pub(super) fn read_responses(peer: &Peer) -> Reading {
                 place.unwrap_or_else(|| panic!("an answer out of order, or of a file nobody asked for: {text:?}"));
             looked_up = &looked_up[place + 1..];
         }
-        let content = match find_end(&head, rest, peer.closed) {
+        let content = match find_end(&head, rest, peer.closed || peer.shut_down) {
             End::At(end) => &rest[..end],
             End::Absent => {
                 reading.without_content += u64::from(!rest.is_empty());
@@ -127,7 +127,7 @@ fn check_head(head: &Head<'_>, text: &str) {
     }
 }
 
-fn find_end(head: &Head<'_>, rest: &[u8], closed: bool) -> End {
+fn find_end(head: &Head<'_>, rest: &[u8], ended: bool) -> End {
     if matches!(head.status.code(), 204 | 304) {
         return End::At(0);
     }
@@ -141,7 +141,7 @@ fn find_end(head: &Head<'_>, rest: &[u8], closed: bool) -> End {
     if head.value("Transfer-Encoding") == Some("chunked") {
         return end_of_chunks(rest).map_or(End::Open, End::At);
     }
-    if closed { End::At(rest.len()) } else { End::Open }
+    if ended { End::At(rest.len()) } else { End::Open }
 }
 
 fn end_of_chunks(bytes: &[u8]) -> Option<usize> {
