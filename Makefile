@@ -73,4 +73,4 @@ soak: python target/release/httpserver
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -rP tests/test_soak.py
 
 clean:
-	rm -rf target fuzz/target fuzz/work $(VENV)
+	rm -rf target fuzz/target fuzz/found $(VENV)

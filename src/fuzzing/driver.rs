@@ -420,6 +420,8 @@ impl Driver {
     fn list(&mut self, slot: u32, after: u8) -> bool {
         if std::mem::take(&mut self.listing_waits) {
             heapless!(self.table.listing_waits(slot));
+            // It is asked again in the next turn.
+            self.went_on = true;
             return false;
         }
         let next = after + 1;
