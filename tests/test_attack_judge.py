@@ -195,6 +195,20 @@ def test_steps_are_taken_in_order() -> None:
     assert (result.verdict, result.seen) == (Verdict.OK, "200, closed")
 
 
+def test_a_server_that_leaves_a_client_waiting_hangs() -> None:
+    """Whoever waits for 100 (Continue), or for an answer, before it goes on must get one, or the end."""
+    head = Send(b"POST / HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    waiting = case((head, Await(1, interim=True), Send(b"hi")), keeps(405))
+
+    def continuing(received: bytes, answered: int) -> tuple[bytes, bool]:
+        answer, closing = well_behaved(read(received), answered)
+        return answer or (b"HTTP/1.1 100 Continue\r\n\r\n" if received.endswith(b"\r\n\r\n") else b""), closing
+
+    assert run(waiting).verdict is Verdict.HANGS
+    assert run(waiting, continuing).verdict is Verdict.OK
+    assert run(case((Send(GET[:10]), Await(1), Send(GET[10:])), keeps(200))).verdict is Verdict.HANGS
+
+
 def test_a_trickle_goes_on_until_the_server_gives_up() -> None:
     """A server that answers 408 after a while ends it; one that never does hangs."""
 

@@ -121,7 +121,7 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Wait until so many final responses have come in all (or so many interim ones), or patience ends."""
+    """Wait until so many final responses have come in all, or so many interim ones; a server that gives none hangs."""
 
     responses: int
     interim: bool = False

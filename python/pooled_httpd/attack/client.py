@@ -169,6 +169,11 @@ class RawClient:
         return self._read(len(self._reader.responses) + 1, self.patience, interim=count)
 
     @property
+    def interim(self) -> int:
+        """How many interim responses (1xx) stand before the next final one, as far as it was read."""
+        return self._reader.interim
+
+    @property
     def is_over(self) -> bool:
         """Whether the server has ended or reset the connection, as far as it was read."""
         return self.peer_closed or self.was_reset

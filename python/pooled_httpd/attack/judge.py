@@ -179,6 +179,8 @@ class Judge:
         with RawClient(self.target, patience=patience, methods=case.methods) as client:
             for step in case.steps:
                 self._take(client, step, case, delivery)
+                if isinstance(step, Await) and not _has_come(client, step):
+                    return client.read_responses(0), False
             transcript = client.read_responses(case.most_responses)
             before_probe = len(transcript.responses)
             is_over = transcript.ending is not Ending.OPEN or any(isinstance(step, HalfClose) for step in case.steps)
@@ -239,6 +241,12 @@ class Judge:
     def render(self, data: bytes) -> bytes:
         """The bytes with the target's values in place of the names in braces."""
         return PLACEHOLDER.sub(lambda found: str(self._values[found[1].decode()]).encode("latin-1"), data)
+
+
+def _has_come(client: RawClient, step: Await) -> bool:
+    """Whether what was waited for is there, or the answer, or the end that made it superfluous."""
+    answered = len(client.read_responses(0).responses)
+    return client.is_over or answered >= step.responses or (step.interim and client.interim >= step.responses)
 
 
 def judge(case: Case, delivery: Delivery, seen: Observation, known: Known, secrets: Iterable[bytes] = ()) -> Result:
