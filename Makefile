@@ -22,7 +22,7 @@ $(VENV)/installed: pyproject.toml
 
 # The extension, built for the virtual environment with everything that tests and checks need.
 python: $(VENV)/installed
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,lint
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,lint
 
 test: test-rust test-python
 
