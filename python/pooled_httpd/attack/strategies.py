@@ -28,13 +28,19 @@ T = TypeVar("T")
 class ValidRequest(bytes):
     """A well-formed request."""
 
+    __slots__ = ()
+
 
 class NearlyValidRequest(bytes):
     """A request that departs from the grammar in one place."""
 
+    __slots__ = ()
+
 
 class HostileRequest(bytes):
     """Bytes meant as a request: several departures, other protocols, noise."""
+
+    __slots__ = ()
 
 
 class _DrawnChooser:
