@@ -37,7 +37,7 @@ class NoResponse(Exception):
         self.transcript = transcript
         fault = f" ({transcript.fault})" if transcript.fault else ""
         super().__init__(
-            f"no complete response: the connection is {transcript.ending}{fault}, after {transcript.rest!r}"
+            f"no complete response: the connection is {transcript.ending}{fault}, after {transcript.rest[:80]!r}"
         )
 
 

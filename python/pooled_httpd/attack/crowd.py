@@ -20,7 +20,8 @@ class Crowd(Sequence[RawClient]):
             crowd.send(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
             print([transcript.statuses for transcript in crowd.read_responses(1)])
 
-    ``patience`` bounds each call for all of them together, in seconds. Where one cannot connect, none stays connected.
+    ``patience`` bounds a reading for all of them together, and a sending for each of them, in seconds. Where one
+    cannot connect, none stays connected.
     """
 
     def __init__(self, target: Target | str, count: int, *, patience: float | None = None) -> None:

@@ -76,6 +76,7 @@ class ResponseReader:
     """
 
     methods: Sequence[str] = ()
+    most: int = 10_000
     responses: list[Response] = field(default_factory=list)
     fault: str = ""
     _connection: h11.Connection | None = None
@@ -101,12 +102,16 @@ class ResponseReader:
             return
         ended = not data
         while data or ended:
+            if data and len(self.responses) >= self.most:
+                self._raw += data
+                self.fault = f"more than {self.most} responses"
+                return
             connection = self._begin()
             try:
                 connection.receive_data(data)
                 self._raw += data
                 data = self._take_events(connection)
-            except h11.RemoteProtocolError as error:
+            except (h11.RemoteProtocolError, ValueError) as error:
                 # An end with nothing before it, or interim responses alone, is no fault; h11 calls it one.
                 if ended and not self.has_begun:
                     self._raw.clear()
