@@ -28,7 +28,7 @@ from pooled_httpd.attack.case import (
     Step,
     Trickle,
 )
-from pooled_httpd.attack.client import RawClient
+from pooled_httpd.attack.client import NoResponse, RawClient
 from pooled_httpd.attack.reading import Ending, Response, Transcript
 from pooled_httpd.attack.target import Target
 
@@ -37,6 +37,8 @@ CANARY = b"reflected-canary"
 #: The field that a case tries to smuggle into a response, and the host that it tries to redirect to.
 INJECTED_FIELD = "x-injected"
 FOREIGN_HOST = "evil.example"
+#: How a server refuses whoever comes at a bad time; it has read the probe then and nothing else.
+_BUSY = (429, 503)
 #: A case is sent in at most so many segments.
 MOST_SEGMENTS = 4096
 
@@ -117,7 +119,10 @@ def learn(target: Target) -> Known:
     last: Known | None = None
     for _ in range(40):
         with RawClient(target) as client:
-            answer = client.send(get(target.known_path, target.authority, "Connection: close")).read_response()
+            try:
+                answer = client.send(get(target.known_path, target.authority, "Connection: close")).read_response()
+            except NoResponse as error:
+                raise ValueError(f"{target.authority} does not answer for {target.known_path}: {error}") from error
         if answer.status != 200:
             raise ValueError(
                 f"{target.authority} answers {answer.status} for the known file {target.known_path}, not 200"
@@ -152,6 +157,14 @@ class Judge:
             "directory": target.directory,
             "link": target.escaping_link,
         }
+
+    def is_alive(self) -> bool:
+        """Whether the target answers a plain request for the known file."""
+        try:
+            with RawClient(self.target) as client:
+                return client.send(self._probe).read_response().status == 200
+        except (OSError, NoResponse):
+            return False
 
     def applies(self, case: Case, delivery: Delivery = Delivery.WHOLE) -> bool:
         """Whether the target has all that the case needs, and the case can be delivered so."""
@@ -190,7 +203,9 @@ class Judge:
                 return transcript, False
             transcript = client.send(self._probe).read_all()
         # What comes late may answer the case: the last answer is the probe's only where it shows the known file.
-        return transcript, len(transcript.responses) > before_probe and self._shows_known(transcript.responses)
+        answers = transcript.responses[before_probe:]
+        is_refused = len(answers) == 1 and answers[0].status in _BUSY
+        return transcript, bool(answers) and (is_refused or self._shows_known(answers))
 
     def _pipeline(self, case: Case) -> tuple[Transcript, bool]:
         """A plain request, the case and the probe in one piece. Returns whether the last one was answered."""
@@ -308,14 +323,15 @@ def _answers_without_head(case: Case, seen: Observation) -> bool:
 def _leads_away(location: str) -> bool:
     """Whether a browser would go to the foreign host.
 
-    To it a backslash is a slash, more than two slashes are two, and white space before is none.
+    To it a backslash is a slash, any number of slashes behind a scheme is two, and white space before is none.
     """
     slashed = re.sub(r"^(https?:)?/{2,}", r"\1//", location.strip().replace("\\", "/"), flags=re.IGNORECASE)
+    slashed = re.sub(r"^https:/*", "https://", slashed, flags=re.IGNORECASE)
     try:
         host = urllib.parse.urlsplit(slashed).hostname
     except ValueError:
         return FOREIGN_HOST in location
-    return host is not None and host.endswith(FOREIGN_HOST)
+    return host is not None and host.rstrip(".").endswith(FOREIGN_HOST)
 
 
 def _statuses(responses: tuple[Response, ...]) -> tuple[int, ...]:

@@ -3,8 +3,8 @@
 It reads whole buffers, slowly and once, and shares no code with the server; where the two differ, one of them is wrong.
 It must never repair anything.
 
-Two things are taken as the server takes them, because clients send them and they mean nothing: ``[ ] ^ |`` and
-``\\ { } ``` in a request-target where the grammar of RFC 3986 has no place for them.
+In a request-target it takes what clients send and means nothing here, ``[ ] ^ |`` and ``\\ { } ```, and what spoils the
+path and no more, a fragment and bad percent-encoding: a strict server answers 400 to that and reads on.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class Fault:
     rule: str
     section: str
     statuses: tuple[int, ...] = (400,)
+
+    @property
+    def is_of_a_limit(self) -> bool:
+        """Whether it is only that there is too much of something: another server may take it."""
+        return any(words in self.rule for words in ("too long", "too large", "too many"))
 
     @property
     def is_about_framing(self) -> bool:
@@ -241,7 +246,8 @@ def is_host(value: bytes) -> bool:
         host, _, port = value.partition(b":")
         if not _REG_NAME.fullmatch(host):
             return False
-    return not port or (port.isdigit() and int(port) <= 65535)
+    digits = port.lstrip(b"0") or b"0"
+    return not port or (port.isdigit() and len(digits) <= 5 and int(digits) <= 65535)
 
 
 def _is_ipv6(literal: bytes) -> bool:
@@ -354,7 +360,9 @@ def _chunked(data: bytes, position: int, limits: Limits) -> tuple[bytes, int]:
             raise _Refused("the chunk size is not 1*HEXDIG", "RFC 9112 section 7.1")
         if size is None or size.end() == len(data):
             raise _Incomplete
-        if len(content) + int(size[0], 16) > limits.content and not data[size.end() :].startswith(_HEXDIG):
+        if data[size.end() : size.end() + 1] in _HEXDIG:
+            raise _Refused("chunk size too long", "RFC 9112 section 7.1")
+        if len(content) + int(size[0], 16) > limits.content:
             raise _Refused("content too large", "RFC 9110 section 15.5.14", 413)
         try:
             line, position = _line(data, size.end(), tabs=True)

@@ -55,13 +55,14 @@ def _ends(
     besides: tuple[Outcome, ...] = (),
     checks: tuple[Check, ...] = (),
     methods: tuple[str, ...] = (),
+    level: Level = Level.MUST,
 ) -> Case:
     """The peer asks for the close."""
     return Case(
         id=f"persistence_{id}",
         data=data,
         section="RFC 9112 section 9.6",
-        level=Level.MUST,
+        level=level,
         strict=closes(strict),
         accept=besides,
         checks=checks,
@@ -168,6 +169,7 @@ FAMILY = Family(
             request(b"Connection: close"),
             "Without the close in the answer, a pool puts the connection back and loses the next request on it.",
             checks=(has_field("connection", r"(?:.*,\s*)?close(?:\s*,.*)?"),),
+            level=Level.SHOULD,
         ),
         _ends(
             "ends_at_close_in_any_case",
