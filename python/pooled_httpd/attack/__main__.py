@@ -16,15 +16,16 @@ from rich.console import Console
 
 from pooled_httpd.attack.campaign import now, parse_part, report_of, run_catalogue
 from pooled_httpd.attack.catalogue import FAMILIES
+from pooled_httpd.attack.client import NoResponse
 from pooled_httpd.attack.databases import open_database
 from pooled_httpd.attack.findings import write
-from pooled_httpd.attack.fuzzer import Fuzzer, ServerDied
+from pooled_httpd.attack.fuzzer import Finding, Fuzzer, ServerDied
 from pooled_httpd.attack.judge import Delivery, Judge
-from pooled_httpd.attack.options import add_target_options, target_of
+from pooled_httpd.attack.options import add_target_options, count, target_of
 from pooled_httpd.attack.report import Report, merge, read
 from pooled_httpd.attack.swarm_command import add_swarm, run_swarm_command
-from pooled_httpd.attack.terminal import progress_of, show_catalogue, show_fuzzer, show_tally
-from pooled_httpd.attack.witness import PathWitness, Witness
+from pooled_httpd.attack.terminal import escape, progress_of, show_catalogue, show_fuzzer, show_tally, show_totals
+from pooled_httpd.attack.witness import PathWitness
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +78,7 @@ def _add_fuzz_options(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser.add_argument)
     parser.add_argument(
         "--malformed-requests",
-        type=int,
+        type=count(0, 10**12),
         default=1000,
         metavar="COUNT",
         help="how many, in all parts together (default: %(default)s)",
@@ -115,6 +116,10 @@ def _catalogue(arguments: argparse.Namespace, console: Console) -> int:
         parts=parts,
     )
     show_catalogue(console, report, verbose=arguments.verbose)
+    left_out = report.counts["left out"]
+    if left_out:
+        console.print(f"[bold red]It ended early: {left_out} cases were not sent.[/]", highlight=False)
+    show_totals(console, report)
     _write(report, arguments)
     return report.exit_status
 
@@ -122,7 +127,7 @@ def _catalogue(arguments: argparse.Namespace, console: Console) -> int:
 def _fuzz(arguments: argparse.Namespace, console: Console) -> int:
     part, parts = parse_part(arguments.part)
     target = target_of(arguments)
-    witness = PathWitness(target, arguments.status_path) if arguments.status_path else Witness()
+    witness = PathWitness(target, arguments.status_path) if arguments.status_path else None
     fuzzer = Fuzzer(
         target,
         requests=arguments.malformed_requests,
@@ -132,33 +137,41 @@ def _fuzz(arguments: argparse.Namespace, console: Console) -> int:
         database=open_database(arguments.database) if arguments.database else None,
         witness=witness,
     )
+
+    def keep(finding: Finding) -> None:
+        files = {finding.name: finding.data}
+        if finding.minimal != finding.data:
+            files[f"{finding.name}-minimal"] = finding.minimal
+        for name, data in files.items():
+            text = f"{finding.verdict}: {finding.reason}"
+            write(arguments.findings, name, data, text=text, target=target.authority, patience=target.patience)
+
+    fuzzer.on_finding = keep
     begun, started = time.monotonic(), now()
-    died: ServerDied | None = None
+    ended = ""
     total = len(range(part - 1, arguments.malformed_requests, parts))
     with progress_of(console if not arguments.quiet else Console(quiet=True), total, "fuzzing") as progress:
         fuzzer.on_progress = lambda tally: show_tally(progress, tally)
         try:
             fuzzer.run()
         except ServerDied as error:
-            died = error
+            ended = str(error)
+        except KeyboardInterrupt:
+            ended = "interrupted"
     seconds = time.monotonic() - begun
-    for finding in fuzzer.findings:
-        for name, data in ((finding.name, finding.data), (f"{finding.name}-minimal", finding.minimal)):
-            text = f"{finding.verdict}: {finding.reason}"
-            write(arguments.findings, name, data, text=text, target=target.authority, patience=target.patience)
     show_fuzzer(console, fuzzer, seconds, str(arguments.findings))
     report = report_of(fuzzer, started=started, seconds=seconds)
+    if ended:
+        console.print(f"[bold red]{escape(ended)}[/]", highlight=False)
     _write(report, arguments)
-    if died is not None:
-        console.print(f"[bold red]{died}[/]", highlight=False)
     return report.exit_status
 
 
 def _merge(arguments: argparse.Namespace, console: Console) -> int:
     report = merge([read(path) for path in arguments.files])
     show_catalogue(console, report)
-    for name, count in report.counts.items():
-        console.print(f"{name}: {count:,}", highlight=False)
+    for name, number in report.counts.items():
+        console.print(f"{name}: {number:,}", highlight=False)
     _write(report, arguments)
     return report.exit_status
 
@@ -189,9 +202,11 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
             file=sys.stderr,
         )
         return 1
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NoResponse, RuntimeError) as error:
         print(f"{error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from pooled_httpd.attack.case import Case, Send
 from pooled_httpd.attack.catalogue import CASES
 from pooled_httpd.attack.fuzzer import Fuzzer
-from pooled_httpd.attack.judge import Delivery, Judge, Result, can_deliver
+from pooled_httpd.attack.judge import Delivery, Judge, Result, Verdict, can_deliver
 from pooled_httpd.attack.report import Entry, Part, Report
 
 #: How many bytes of a case a report shows.
@@ -19,7 +20,8 @@ _SHOWN_BYTES = 2000
 def parse_part(text: str) -> tuple[int, int]:
     """``3/8`` as (3, 8). ValueError where it is no part of a whole."""
     part, separator, parts = text.partition("/")
-    if not separator or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
+    are_numbers = all(number.isascii() and number.isdigit() and len(number) < 7 for number in (part, parts))
+    if not separator or not are_numbers or not 1 <= int(part) <= int(parts):
         raise ValueError(f"{text!r} is no part such as 3/8, from 1/8 to 8/8")
     return int(part), int(parts)
 
@@ -65,25 +67,54 @@ def run_catalogue(
     parts: int = 1,
     on_entry: Callable[[Entry], None] | None = None,
 ) -> Report:
-    """Send every case that applies, or every ``parts``-th from number ``part`` on, and report what came back."""
+    """Send every case that applies, or every ``parts``-th from number ``part`` on, and report what came back.
+
+    Ctrl+C, and a server that is not there any more, end it early: the report has what was found and how much is left
+    out.
+    """
     wanted = None if families is None else set(families)
     begun, started = time.monotonic(), now()
     chosen = [case for case in CASES.values() if wanted is None or case.family in wanted]
     runs = [(case, delivery) for case in chosen for delivery in deliveries if can_deliver(case, delivery)]
-    entries = []
-    left_out = 0
-    for case, delivery in runs[part - 1 :: parts]:
-        if not judge.applies(case, delivery):
-            left_out += 1
-            continue
-        entry = entry_of(judge.run(case, delivery), judge)
-        entries.append(entry)
-        if on_entry is not None:
-            on_entry(entry)
-    counts = {"cases": len(entries), "not applicable": left_out}
-    seconds = time.monotonic() - begun
-    header = Part("catalogue", judge.target.authority, judge.seed, part, parts, started, seconds, counts)
+    entries: list[Entry] = []
+    counts = {"cases": 0, "not applicable": 0}
+    with suppress(KeyboardInterrupt):
+        for case, delivery in runs[part - 1 :: parts]:
+            if not judge.applies(case, delivery):
+                counts["not applicable"] += 1
+                continue
+            entry, goes_on = _run(judge, case, delivery)
+            entries.append(entry)
+            counts["cases"] += 1
+            if on_entry is not None:
+                on_entry(entry)
+            if not goes_on:
+                break
+    counts["left out"] = len(runs[part - 1 :: parts]) - sum(counts.values())
+    scope = f"{', '.join(sorted(wanted)) if wanted else 'all families'}; {', '.join(deliveries)}"
+    header = Part(
+        campaign="catalogue",
+        target=judge.target.authority,
+        seed=judge.seed,
+        part=part,
+        parts=parts,
+        scope=scope,
+        started=started,
+        seconds=time.monotonic() - begun,
+        counts=counts,
+    )
     return Report((header,), tuple(entries))
+
+
+def _run(judge: Judge, case: Case, delivery: Delivery) -> tuple[Entry, bool]:
+    """Run a case. Returns what a report says of it, and whether the server is there to go on with."""
+    try:
+        return entry_of(judge.run(case, delivery), judge), True
+    except OSError as error:
+        died = isinstance(error, ConnectionRefusedError)
+        fault = f"the server died: {error}" if died else f"the server takes no connection or no bytes: {error}"
+        result = Result(case, delivery, Verdict.DANGEROUS if died else Verdict.HANGS, False, str(error), (fault,), 0.0)
+        return entry_of(result, judge), judge.is_alive()
 
 
 def report_of(fuzzer: Fuzzer, *, started: str, seconds: float) -> Report:
@@ -101,13 +132,14 @@ def report_of(fuzzer: Fuzzer, *, started: str, seconds: float) -> Report:
         for finding in fuzzer.findings
     )
     part = Part(
-        "fuzzer",
-        fuzzer.target.authority,
-        fuzzer.seed,
-        fuzzer.part,
-        fuzzer.parts,
-        started,
-        seconds,
-        fuzzer.tally.as_counts(),
+        campaign="fuzzer",
+        target=fuzzer.target.authority,
+        seed=fuzzer.seed,
+        part=fuzzer.part,
+        parts=fuzzer.parts,
+        scope=f"{fuzzer.requests} requests",
+        started=started,
+        seconds=seconds,
+        counts=fuzzer.tally.as_counts(),
     )
     return Report((part,), entries)

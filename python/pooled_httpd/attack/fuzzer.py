@@ -21,6 +21,7 @@ from pooled_httpd.attack.exchange import Seen, exchange
 from pooled_httpd.attack.findings import minimize
 from pooled_httpd.attack.generate import RandomChooser, hostile, mutate, nearly_valid
 from pooled_httpd.attack.judge import Judge, Verdict, get
+from pooled_httpd.attack.reading import Ending
 from pooled_httpd.attack.reference import Reading, read
 from pooled_httpd.attack.target import Target
 from pooled_httpd.attack.witness import Witness
@@ -29,6 +30,12 @@ from pooled_httpd.attack.witness import Witness
 BATCH = 32
 #: Distinct findings that are kept; more of them are counted.
 MOST_FINDINGS = 100
+#: Names in the bytes of a case that every target has a value for.
+_SIMPLE = frozenset({"known", "host"})
+#: A good request that fails is tried again so often, with ever more patience, before the server is called dead.
+_LAST_TRIES = 4
+#: Connections that take longer than this, in seconds, ask for fewer at once: the server's backlog is short.
+_SLOW = 0.9
 #: Where findings are kept in a Hypothesis example database.
 DATABASE_KEY = b"pooled_httpd.attack.fuzzer"
 #: A generated request that is well-formed is made again, at most so often; then it is spoilt.
@@ -90,6 +97,7 @@ class Fuzzer:
         database: ExampleDatabase | None = None,
         witness: Witness | None = None,
         on_progress: Callable[[Tally], None] | None = None,
+        on_finding: Callable[[Finding], None] | None = None,
     ) -> None:
         """Prepare it. ValueError where the part is not one of the parts."""
         if not 1 <= part <= parts:
@@ -101,12 +109,15 @@ class Fuzzer:
         self._database = database
         self._witness = witness or Witness()
         self.on_progress = on_progress
+        self.on_finding = on_finding
         self._judge = Judge(target)
         self._known_path = target.known_path.encode("ascii")
         self._good = get(target.known_path, target.authority, "Connection: close")
-        plain = (case for case in CASES.values() if isinstance(case.data, bytes) and self._judge.applies(case))
-        self._templates = [self._judge.render(case.data) for case in plain if isinstance(case.data, bytes)]
-        self._templates = [template for template in self._templates if len(template) < 2000]
+        # Its names in braces are filled in behind the mutation, so that every machine mutates the same bytes.
+        plain = (case.data for case in CASES.values() if isinstance(case.data, bytes) and case.placeholders <= _SIMPLE)
+        self._templates = [data for data in plain if len(data) < 2000]
+        self._has_our_limits = witness is not None
+        self._at_once = BATCH
 
     def request(self, number: int) -> tuple[bytes, Reading]:
         """Request ``number`` of the campaign, and its reading: malformed always."""
@@ -116,7 +127,7 @@ class Fuzzer:
             if kind < 5:
                 data = nearly_valid(chooser, self._known_path)
             elif kind < 8:
-                data = mutate(chooser, chooser.choice(self._templates))
+                data = self._judge.render(mutate(chooser, chooser.choice(self._templates)))
             else:
                 data = hostile(chooser, self._known_path)
             reading = read(data)
@@ -143,36 +154,55 @@ class Fuzzer:
                 yield f"replayed-{index}", data, read(data)
 
     def _send(self, batch: Sequence[tuple[str, bytes, Reading]]) -> None:
-        data = [entry[1] for entry in batch]
-        try:
-            answers = exchange(self.target, data, [entry[2] for entry in batch], self.target.patience)
-        except OSError as error:
-            self._died(data, error)
-        for (name, sent, reading), seen in zip(batch, answers, strict=True):
-            assessment = assess(reading, seen, self.target.secrets)
-            self.tally.sent += 1
-            self.tally.verdicts[assessment.verdict] += 1
-            if assessment.fate is not None:
-                self.tally.fates[assessment.fate] += 1
-            if assessment.verdict is not Verdict.OK:
-                self._found(name, sent, seen, assessment)
-            self._witness.saw(len(seen.statuses))
-        self._check_life(data)
+        """Send a batch, in as small pieces as the server's backlog calls for."""
+        start = 0
+        while start < len(batch):
+            piece = batch[start : start + self._at_once]
+            data = [entry[1] for entry in piece]
+            started = time.monotonic()
+            try:
+                answers = exchange(self.target, data, [entry[2] for entry in piece], self.target.patience)
+            except OSError as error:
+                if isinstance(error, ConnectionRefusedError) or self._at_once == 1:
+                    self._died(data, error)
+                self._at_once = max(self._at_once // 2, 1)
+                continue
+            if time.monotonic() - started > _SLOW and not any(seen.ending is Ending.OPEN for seen in answers):
+                self._at_once = max(self._at_once // 2, 1)
+            start += len(piece)
+            for (name, sent, reading), seen in zip(piece, answers, strict=True):
+                self._take(name, sent, reading, seen)
+        self._check_life([entry[1] for entry in batch])
         if self.on_progress is not None:
             self.on_progress(self.tally)
 
+    def _take(self, name: str, sent: bytes, reading: Reading, seen: Seen) -> None:
+        assessment = assess(reading, seen, self.target.secrets, has_our_limits=self._has_our_limits)
+        self.tally.sent += 1
+        self.tally.verdicts[assessment.verdict] += 1
+        if assessment.fate is not None:
+            self.tally.fates[assessment.fate] += 1
+        self._witness.saw(len(seen.statuses))
+        if assessment.verdict is not Verdict.OK:
+            self._found(name, sent, seen, assessment)
+
     def _check_life(self, before: Sequence[bytes]) -> None:
         """A good request must be answered as ever."""
-        started = time.monotonic()
-        try:
-            (seen,) = exchange(self.target, [self._good], [read(self._good)], self.target.patience)
-        except OSError as error:
-            self._died(before, error)
-        self.tally.slowest_good = max(self.tally.slowest_good, time.monotonic() - started)
-        self.tally.good_requests += 1
-        self._witness.saw(len(seen.statuses))
-        if seen.statuses != (200,) or not seen.received.endswith(self._judge.known.content):
-            self._died(before, f"a good request got {seen.statuses or 'no answer'}, {seen.ending}")
+        why: object = None
+        for attempt in range(_LAST_TRIES):
+            started = time.monotonic()
+            try:
+                (seen,) = exchange(self.target, [self._good], [read(self._good)], self.target.patience * (attempt + 1))
+            except OSError as error:
+                why = error
+                continue
+            self.tally.slowest_good = max(self.tally.slowest_good, time.monotonic() - started)
+            self.tally.good_requests += 1
+            self._witness.saw(len(seen.statuses))
+            if seen.statuses == (200,) and seen.received.endswith(self._judge.known.content):
+                return
+            why = f"a good request got {seen.statuses or 'no answer'}, {seen.ending}"
+        self._died(before, why)
 
     def _died(self, before: Sequence[bytes], why: object) -> NoReturn:
         for index, data in enumerate(before):
@@ -193,9 +223,13 @@ class Fuzzer:
             again = self._ask(shorter)
             return (again.verdict, again.reason) == signature
 
-        minimal = minimize(data, is_same, **tries)
         answers = ", ".join(str(status) for status in seen.statuses) or "no answer"
-        self._keep(Finding(name, data, minimal, *signature, seen=f"{answers}, {seen.ending}", fate=assessment.fate))
+        minimal = data
+        try:
+            minimal = minimize(data, is_same, **tries)
+        finally:
+            # Whatever ends the search, what was found is kept.
+            self._keep(Finding(name, data, minimal, *signature, seen=f"{answers}, {seen.ending}", fate=assessment.fate))
 
     def _ask(self, data: bytes) -> Assessment:
         reading = read(data)
@@ -204,11 +238,13 @@ class Fuzzer:
         except OSError as error:
             self._died([data], error)
         self._witness.saw(len(seen.statuses))
-        return assess(reading, seen, self.target.secrets)
+        return assess(reading, seen, self.target.secrets, has_our_limits=self._has_our_limits)
 
     def _keep(self, finding: Finding) -> None:
         self.findings.append(finding)
-        if self._database is not None:
+        if self.on_finding is not None:
+            self.on_finding(finding)
+        if self._database is not None and finding.minimal:
             self._database.save(DATABASE_KEY, finding.minimal)
 
     def _count_finding_of_statistics(self, reason: str) -> None:
