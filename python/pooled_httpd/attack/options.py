@@ -8,6 +8,33 @@ from typing import Any
 
 from pooled_httpd.attack.target import PASSWD, Target
 
+
+def seconds(low: float, high: float = 86_400.0) -> Callable[[str], float]:
+    """A type for an option: a time in seconds from ``low`` to ``high``."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is out of range: {low:g} to {high:g} seconds")
+        return value
+
+    parse.__name__ = "time in seconds"
+    return parse
+
+
+def count(low: int, high: int) -> Callable[[str], int]:
+    """A type for an option: a whole number from ``low`` to ``high``."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is out of range: {low} to {high:,}")
+        return value
+
+    parse.__name__ = "whole number"
+    return parse
+
+
 #: Names, and what argparse and pytest make of them.
 _TARGET_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--target", {"metavar": "HOST:PORT", "help": "the server to attack, such as localhost:8080"}),
@@ -19,12 +46,15 @@ _TARGET_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--directory", {"metavar": "PATH", "help": "a directory that it has, without the final slash"}),
     ("--escaping-link", {"metavar": "PATH", "help": "a link in its document root that leads out of it"}),
     ("--secret", {"metavar": "TEXT", "action": "append", "help": "text that no answer may contain; repeatable"}),
-    ("--patience", {"metavar": "SECONDS", "type": float, "default": 2.0, "help": "time for an answer; 2 by default"}),
+    (
+        "--patience",
+        {"metavar": "SECONDS", "type": seconds(0.01), "default": 2.0, "help": "time for an answer (2)"},
+    ),
     (
         "--wait",
         {
             "metavar": "SECONDS",
-            "type": float,
+            "type": seconds(0.0),
             "default": 0.0,
             "help": "its longest timeout and some more: then what never becomes complete is tried too",
         },

@@ -21,7 +21,9 @@ ORDER = (Verdict.OK, Verdict.DEVIATES, Verdict.HANGS, Verdict.DANGEROUS)
 #: The exit status for the worst verdict; 2 is the usage error's.
 EXIT_STATUS = {Verdict.OK: 0, Verdict.DEVIATES: 1, Verdict.HANGS: 3, Verdict.DANGEROUS: 4}
 #: What XML 1.0 cannot hold.
-_NOT_IN_XML = {code: f"\\x{code:02x}" for code in range(32) if chr(code) not in "\t\n\r"}
+_NOT_IN_XML = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+#: A campaign has at most so many parts.
+MOST_PARTS = 100_000
 
 
 class MergeError(ValueError):
@@ -54,6 +56,8 @@ class Part:
     seed: int = 0
     part: int = 1
     parts: int = 1
+    scope: str = ""
+    """What the whole campaign sends: its families and deliveries, or how many requests."""
     started: str = ""
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
@@ -102,7 +106,7 @@ class Report:
         junit: Path | None = None,
         html: Path | None = None,
     ) -> None:
-        """Write the files that are named."""
+        """Write the files that are named. One that cannot be written leaves the others be; then OSError names it."""
         from pooled_httpd.attack.report_page import page
 
         whole = {"parts": self._part_records(), "entries": self._entry_records()}
@@ -113,10 +117,16 @@ class Report:
             junit: self.junit(),
             html: page(self),
         }
+        failures = []
         for path, text in documents.items():
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text, encoding="utf-8")
+                except OSError as error:
+                    failures.append(f"{path} cannot be written: {error.strerror}")
+        if failures:
+            raise OSError("; ".join(failures))
 
     def _part_records(self) -> list[dict[str, Any]]:
         return [asdict(part) for part in self.parts]
@@ -137,7 +147,9 @@ class Report:
             ET.SubElement(properties, "property", name="part", value=json.dumps(asdict(part)))
         for family, entries in self.families().items():
             failures = sum(entry.verdict is not Verdict.OK for entry in entries)
-            suite = ET.SubElement(root, "testsuite", name=family, tests=str(len(entries)), failures=str(failures))
+            suite = ET.SubElement(
+                root, "testsuite", name=family.translate(_NOT_IN_XML), tests=str(len(entries)), failures=str(failures)
+            )
             for entry in entries:
                 _add_test_case(suite, entry)
         ET.indent(root)
@@ -146,11 +158,14 @@ class Report:
 
 def _add_test_case(suite: ET.Element, entry: Entry) -> None:
     case = ET.SubElement(
-        suite, "testcase", classname=f"attack.{entry.family}", name=entry.name, time=f"{entry.seconds:.6f}"
+        suite,
+        "testcase",
+        classname=f"attack.{entry.family}".translate(_NOT_IN_XML),
+        name=entry.name.translate(_NOT_IN_XML),
+        time=f"{entry.seconds:.6f}",
     )
     properties = ET.SubElement(case, "properties")
-    record = {key: value for key, value in asdict(entry).items() if key not in ("family", "name", "seconds")}
-    ET.SubElement(properties, "property", name="entry", value=json.dumps(record))
+    ET.SubElement(properties, "property", name="entry", value=json.dumps(asdict(entry)))
     if entry.verdict is not Verdict.OK:
         message = "; ".join(entry.faults).translate(_NOT_IN_XML)
         failure = ET.SubElement(case, "failure", type=str(entry.verdict), message=message)
@@ -174,12 +189,16 @@ def read(path: Path) -> Report:
         records = [json.loads(line) for line in text.splitlines() if line.strip()]
         parts = tuple(_part(record) for record in records if record["record"] == "part")
         return Report(parts, tuple(_entry(record) for record in records if record["record"] == "entry"))
-    except (KeyError, TypeError, ValueError, ET.ParseError) as error:
-        raise ValueError(f"{path} is no report of this kit: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ET.ParseError) as error:
+        raise ValueError(f"{path} is no report of this kit: {error!r:.200}") from error
 
 
 def _part(record: dict[str, Any]) -> Part:
-    return Part(**{key: value for key, value in record.items() if key != "record"})
+    part = Part(**{key: value for key, value in record.items() if key != "record"})
+    numbers = (part.seed, part.part, part.parts, *part.counts.values())
+    if not all(type(number) is int for number in numbers) or not 1 <= part.part <= part.parts <= MOST_PARTS:
+        raise ValueError(f"part {part.part!r} of {part.parts!r} is none")
+    return part
 
 
 def _entry(record: dict[str, Any]) -> Entry:
@@ -198,8 +217,7 @@ def _from_junit(text: str) -> Report:
             record = case.find("properties/property[@name='entry']")
             if record is None:
                 raise ValueError(f"the test case {case.get('name')!r} has no property 'entry'")
-            named = {"family": suite.get("name"), "name": case.get("name"), "seconds": float(case.get("time", "0"))}
-            entries.append(_entry({**named, **json.loads(record.get("value", ""))}))
+            entries.append(_entry(json.loads(record.get("value", ""))))
     return Report(tuple(map(_part, parts)), tuple(entries))
 
 
@@ -208,7 +226,7 @@ def merge(reports: Sequence[Report]) -> Report:
     parts = [part for report in reports for part in report.parts]
     if not parts:
         raise MergeError("there is no part to merge")
-    for name in ("campaign", "seed", "parts"):
+    for name in ("campaign", "seed", "parts", "scope"):
         values = sorted({str(getattr(part, name)) for part in parts})
         if len(values) > 1:
             raise MergeError(f"the parts are of different campaigns: {name} is {' and '.join(values)}")

@@ -7,18 +7,27 @@ from html import escape
 from pooled_httpd.attack.report import ORDER, Entry, Report
 
 _STYLE = """
-:root { color-scheme: light dark; --ok: #18794e; --deviates: #946800; --hangs: #8e4ec6; --dangerous: #ce2c31;
-  --line: color-mix(in srgb, currentColor 18%, transparent); }
-@media (prefers-color-scheme: dark) { :root { --ok: #3dd68c; --deviates: #ffca16; --hangs: #d19dff; --dangerous:
-#ff9592; } } body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; } h1 {
-font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } table { border-collapse: collapse; width: 100%; }
+:root { color-scheme: light dark; --line: rgb(127 127 127 / .35);
+  --ok: #18794e; --deviates: #946800; --hangs: #8e4ec6; --dangerous: #ce2c31; }
+@media (prefers-color-scheme: dark) {
+  :root { --ok: #3dd68c; --deviates: #ffca16; --hangs: #d19dff; --dangerous: #ff9592; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; }
+h2 { font-size: 1.15rem; margin-top: 2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } .ok { color: var(--ok); } .deviates {
-color: var(--deviates); } .hangs { color: var(--hangs); } .dangerous { color: var(--dangerous); font-weight: 600; }
-details { border-bottom: 1px solid var(--line); padding: .35rem 0; } summary { cursor: pointer; } code, pre { font:
-13px/1.4 ui-monospace, monospace; } pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; } dl {
-display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .4rem 0 .6rem 1rem; } dd { margin: 0;
-}
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.ok { color: var(--ok); }
+.deviates { color: var(--deviates); }
+.hangs { color: var(--hangs); }
+.dangerous { color: var(--dangerous); font-weight: 600; }
+details { border-bottom: 1px solid var(--line); padding: .35rem 0; }
+summary { cursor: pointer; }
+code, pre { font: 13px/1.4 ui-monospace, monospace; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .4rem 0 .6rem 1rem; }
+dd { margin: 0; }
 """
 
 
@@ -57,7 +66,8 @@ def _table(report: Report) -> str:
         rows.append(f"<tr><td>{escape(family)}</td>{cells}</tr>")
     totals = "".join(f'<td class="number"><strong>{report.verdicts[verdict]}</strong></td>' for verdict in ORDER)
     rows.append(f"<tr><td><strong>all</strong></td>{totals}</tr>")
-    return f"<table><thead><tr><th>family</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    head = f"<thead><tr><th>family</th>{heads}</tr></thead>"
+    return f"<div class=wide><table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _entry(entry: Entry) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pooled_httpd.attack.judge import Verdict, learn
-from pooled_httpd.attack.options import add_target_options
+from pooled_httpd.attack.options import add_target_options, count, seconds
 from pooled_httpd.attack.report import EXIT_STATUS
-from pooled_httpd.attack.swarms import Kind, Swarm, SwarmReport
+from pooled_httpd.attack.swarms import MOST_CLIENTS, MOST_SECONDS, Kind, Swarm, SwarmReport
 from pooled_httpd.attack.target import Target
+from pooled_httpd.attack.terminal import escape
 from pooled_httpd.attack.witness import PathWitness, Witness
 
 
@@ -23,11 +23,13 @@ def add_swarm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--kind", action="append", choices=list(Kind), type=Kind, help="default: all, in turn; repeatable"
     )
-    parser.add_argument("--clients", type=int, default=200, help="at a time (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each kind (default: %(default)s)")
+    parser.add_argument("--clients", type=count(1, MOST_CLIENTS), default=200, help="at a time (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=seconds(0.01, MOST_SECONDS), default=5.0, help="for each (default: %(default)s)"
+    )
     parser.add_argument(
         "--every",
-        type=float,
+        type=seconds(0.001),
         default=0.1,
         metavar="SECONDS",
         help="between two bytes of a client (default: %(default)s)",

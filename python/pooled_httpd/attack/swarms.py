@@ -57,7 +57,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(slots=True)
 class GoodClient:
-    """What the good client saw: seconds until each whole answer, answers by status, and what was wrong."""
+    """What the good client saw: seconds until each file was there, answers by status, and what was wrong."""
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -118,7 +118,7 @@ class Swarm:
             raise ValueError(f"{clients} clients are out of range: 1 to {MOST_CLIENTS}")
         if not 0 < seconds <= MOST_SECONDS:
             raise ValueError(f"{seconds} seconds are out of range: more than 0, and {MOST_SECONDS:.0f} at most")
-        if every <= 0:
+        if not every > 0:
             raise ValueError(f"every {every} seconds is out of range: more than 0")
         _allow_descriptors(clients + 100)
         self.target, self.kind, self.every = target, kind, every
@@ -160,10 +160,11 @@ class Swarm:
                 request = get(self.target.known_path, self.target.authority, "Connection: close")
                 answer = client.send(request).read_response()
         except (OSError, NoResponse) as error:
-            good.failures.append(f"{type(error).__name__}: {error}")
+            good.failures.append(f"{type(error).__name__}: {error}"[:200])
             return 0
-        good.latencies.append(time.monotonic() - started)
         good.statuses[answer.status] += 1
+        if answer.status == 200:
+            good.latencies.append(time.monotonic() - started)
         if answer.status == 200 and answer.content != self._known.content:
             good.failures.append(f"a 200 with {len(answer.content)} bytes that are not the known file")
             return 0

@@ -53,7 +53,9 @@ class Target:
         """
         host, separator, port = text.rpartition(":")
         name = host.removeprefix("[").removesuffix("]")
-        if not separator or not name or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        is_bare_ipv6 = ":" in name and not host.startswith("[")
+        is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536
+        if not separator or not name or is_bare_ipv6 or not is_port:
             raise TargetError(
                 f"{text!r} is not host:port with a port from 1 to 65535, such as localhost:8080 or [::1]:80"
             )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from pooled_httpd.attack.assess import Fate
@@ -15,18 +15,25 @@ from pooled_httpd.attack.fuzzer import Fuzzer, Tally
 from pooled_httpd.attack.judge import Verdict
 from pooled_httpd.attack.report import ORDER, Report
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 STYLES = {Verdict.OK: "green", Verdict.DEVIATES: "yellow", Verdict.HANGS: "magenta", Verdict.DANGEROUS: "bold red"}
+
+
+def escape(text: str) -> str:
+    """Text of others as it is to be shown: no markup, and nothing that a terminal obeys."""
+    return markup.escape(text.translate(_CONTROLS))
 
 
 def show_catalogue(console: Console, report: Report, *, verbose: bool = False) -> None:
     """A table by family; then every case that is not ok, or with ``verbose`` every case."""
-    table = Table(title=f"{report.parts[0].campaign} against {report.parts[0].target}", title_justify="left")
+    title = f"{report.parts[0].campaign} against {report.parts[0].target}"
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("family")
     for verdict in ORDER:
         table.add_column(str(verdict), justify="right", style=STYLES[verdict])
     for family, entries in report.families().items():
         counts = [sum(entry.verdict is verdict for entry in entries) for verdict in ORDER]
-        table.add_row(family, *(str(count) if count else "·" for count in counts))
+        table.add_row(escape(family), *(str(count) if count else "·" for count in counts))
     table.add_section()
     table.add_row("all", *(str(report.verdicts[verdict]) for verdict in ORDER))
     console.print(table)
@@ -36,18 +43,24 @@ def show_catalogue(console: Console, report: Report, *, verbose: bool = False) -
             reason = "; ".join(entry.faults) or entry.seen
             console.print(f"[{style}]{entry.verdict:9}[/] {escape(entry.name)}: {escape(reason)}", highlight=False)
             if verbose:
-                console.print(f"          {entry.section} {entry.level}: {escape(entry.why)}", highlight=False)
+                console.print(
+                    f"          {escape(entry.section)} {escape(entry.level)}: {escape(entry.why)}", highlight=False
+                )
+
+
+def show_totals(console: Console, report: Report) -> None:
+    """One line with how many of each verdict there are."""
+    counts = [f"[{STYLES[verdict]}]{report.verdicts[verdict]} {verdict}[/]" for verdict in ORDER]
+    console.print(", ".join(counts), highlight=False)
 
 
 @contextmanager
 def progress_of(console: Console, total: int, name: str) -> Iterator[Progress]:
     """A progress bar over so many requests, with their rate and what came of them."""
     with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
         TextColumn("{task.fields[fates]}"),
         console=console,
         transient=True,
@@ -75,7 +88,7 @@ def show_fuzzer(console: Console, fuzzer: Fuzzer, seconds: float, kept: str | No
     part = f", part {fuzzer.part}/{fuzzer.parts}" if fuzzer.parts > 1 else ""
     replayed = f" ({tally.replayed:,} of them replayed)" if tally.replayed else ""
     console.print(
-        f"Sent {tally.sent:,} malformed requests{replayed} to {fuzzer.target.authority} in {seconds:.1f} s "
+        f"Sent {tally.sent:,} malformed requests{replayed} to {escape(fuzzer.target.authority)} in {seconds:.1f} s "
         f"({tally.sent / max(seconds, 1e-9):,.0f}/s), seed {fuzzer.seed}{part}.",
         highlight=False,
     )
