@@ -99,7 +99,7 @@ class BadServer:
     def _serve(self, connection: socket.socket) -> None:
         received, answered = b"", 0
         connection.settimeout(0.02)
-        with connection, suppress(ConnectionError):
+        with connection, suppress(OSError):
             while not self._over.is_set():
                 try:
                     data = connection.recv(65536)

@@ -46,7 +46,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path, suffix: str) -> None
     entry = Entry(
         "fämily", "a <case> & more", Verdict.DANGEROUS, "200, closed", faults, "RFC", "MUST", "why", 0.25, "b'\\x00'"
     )
-    report = Report((Part("fuzzer", "localhost:1", 5, 2, 3, "2026-01-01", 1.5, {"sent": 7}),), (entry,))
+    report = Report((Part("fuzzer", "localhost:1", 5, 2, 3, "7 requests", "2026-01-01", 1.5, {"sent": 7}),), (entry,))
     path = tmp_path / f"report.{suffix}"
     report.write(**{{"json": "json_file", "jsonl": "json_lines", "xml": "junit"}[suffix]: path})
     assert read_report(path) == report
