@@ -143,6 +143,15 @@ def test_the_catalogue_runs_as_tests(tmp_path: Path) -> None:
     assert "1 failed, 1 passed" in done.stdout
 
 
+def test_a_target_that_is_not_there_is_told_once(tmp_path: Path) -> None:
+    """Not by an error for each case."""
+    for target, text in (("127.0.0.1:1", "refused"), ("192.0.2.1:80", "is not this machine")):
+        done = pytest_of_the_kit("--target", target, cwd=tmp_path)
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        assert text in done.stdout + done.stderr
+        assert "error" not in done.stdout.splitlines()[-1]
+
+
 def test_each_worker_has_a_server_of_its_own(tmp_path: Path) -> None:
     """Under pytest-xdist, with no target: all pass, whichever worker they run on."""
     done = pytest_of_the_kit("-n", "2", "-k", "request_line", "-vv", cwd=tmp_path)

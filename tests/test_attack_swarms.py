@@ -198,6 +198,17 @@ def test_a_swarm_has_bounds(options: dict[str, float], text: str) -> None:
         Swarm(server.target, Kind.FLOOD, **options)  # type: ignore[arg-type]
 
 
+def test_a_swarm_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong on its thread is raised where it was let loose."""
+
+    def fail(_: Swarm) -> None:
+        raise RuntimeError("a fault of the swarm's own")
+
+    monkeypatch.setattr(Swarm, "_refill", fail)
+    with BadServer() as server, pytest.raises(RuntimeError, match="a fault of the swarm's own"):
+        Swarm(server.target, Kind.FLOOD, clients=1, seconds=0.1).run()
+
+
 def test_the_command_shows_what_happened(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """A table for each kind, with what the server itself says."""
     with small_server(site, status_path="/status") as server:

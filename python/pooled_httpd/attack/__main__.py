@@ -27,6 +27,9 @@ from pooled_httpd.attack.swarm_command import add_swarm, run_swarm_command
 from pooled_httpd.attack.terminal import escape, progress_of, show_catalogue, show_fuzzer, show_tally, show_totals
 from pooled_httpd.attack.witness import PathWitness
 
+#: A known file of fewer bytes is too small for the cases about ranges.
+_SMALL = 100
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -108,13 +111,18 @@ def _write(report: Report, arguments: argparse.Namespace) -> None:
 def _catalogue(arguments: argparse.Namespace, console: Console) -> int:
     part, parts = parse_part(arguments.part)
     judge = Judge(target_of(arguments), seed=arguments.seed)
-    report = run_catalogue(
-        judge,
-        deliveries=arguments.delivery or [Delivery.WHOLE],
-        families=arguments.family,
-        part=part,
-        parts=parts,
-    )
+    size = len(judge.known.content)
+    if size < _SMALL:
+        console.print(f"[yellow]The known file has {size} bytes: cases about ranges want {_SMALL} and more.[/]")
+    with console.status("sending the cases; those that wait for a timeout come last") as status:
+        report = run_catalogue(
+            judge,
+            deliveries=arguments.delivery or [Delivery.WHOLE],
+            families=arguments.family,
+            part=part,
+            parts=parts,
+            on_entry=lambda entry: status.update(escape(f"{entry.family}: {entry.name}")),
+        )
     show_catalogue(console, report, verbose=arguments.verbose)
     left_out = report.counts["left out"]
     if left_out:

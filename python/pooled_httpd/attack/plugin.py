@@ -50,7 +50,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def attack_judge(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     """Who sends the cases and judges the answers."""
     if pytestconfig.getoption("--target"):
-        yield Judge(target_of(pytestconfig.option), seed=pytestconfig.getoption("--seed"))
+        try:
+            judge = Judge(target_of(pytestconfig.option), seed=pytestconfig.getoption("--seed"))
+        except (ValueError, OSError) as error:
+            # One line says it better than an error for each case.
+            pytest.exit(
+                f"--target {pytestconfig.getoption('--target')}: {error}", returncode=pytest.ExitCode.USAGE_ERROR
+            )
+        yield judge
         return
     root = tmp_path_factory.mktemp("attack") / "root"
     make_site(root)

@@ -129,6 +129,7 @@ class Swarm:
         self._due: deque[tuple[float, _Client]] = deque()
         self._open: set[_Client] = set()
         self._over = threading.Event()
+        self._failure: Exception | None = None
         #: Connections that may be opened until the next refill, and when that is.
         self._to_open = 0
         self._refills_at = 0.0
@@ -146,6 +147,8 @@ class Swarm:
         finally:
             self._over.set()
             thread.join()
+        if self._failure is not None:
+            raise self._failure
         self._recover()
         after = witness.statistics() if witness else None
         if before is not None and after is not None:
@@ -191,6 +194,9 @@ class Swarm:
                 for key, _ in self._selector.select(min(wait, _LONGEST_WAIT)):
                     self._receive(key.data)
                 self._poke_some()
+        except Exception as error:
+            # It is raised where the swarm was let loose.
+            self._failure = error
         finally:
             for client in list(self._open):
                 self._drop(client)
