@@ -22,6 +22,7 @@ from pooled_httpd.attack.judge import Verdict
 from pooled_httpd.attack.reference import read
 from pooled_httpd.attack.report import Entry, MergeError, Part, Report, merge
 from pooled_httpd.attack.report import read as read_report
+from redis import Redis
 from support import PATIENCE, need
 
 WEAKNESS = "request_line_rejects_tab_for_space"
@@ -208,6 +209,21 @@ def test_what_one_machine_finds_another_replays(redis: str, tmp_path: Path) -> N
     assert second.returncode == first.returncode, second.stdout + second.stderr
     counts = json.loads((tmp_path / "r.json").read_text())["parts"][0]["counts"]
     assert counts["replayed"] == counts["sent"] >= 1
+
+
+def test_a_database_that_goes_away_ends_no_campaign(redis: str) -> None:
+    """What is found is in the report then, and nowhere else."""
+    from pooled_httpd.attack.databases import open_database
+
+    database = open_database(redis)
+    database.save(b"key", b"value")
+    assert list(database.fetch(b"key")) == [b"value"]
+    Redis.from_url(redis).shutdown(nosave=True)
+    with BadServer(weak) as server:
+        fuzzer = Fuzzer(server.target, requests=400, database=database)
+        fuzzer.run()
+    assert fuzzer.findings
+    assert fuzzer.tally.replayed == 0
 
 
 def test_a_hypothesis_test_replays_from_redis(redis: str, tmp_path: Path) -> None:

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
+
+
+class _Forgiving(ExampleDatabase):
+    """One that goes away ends no campaign: what could not be kept there is in the report."""
+
+    def __init__(self, database: ExampleDatabase, errors: type[Exception]) -> None:
+        super().__init__()
+        self._database, self._errors = database, errors
+
+    def save(self, key: bytes, value: bytes) -> None:
+        with suppress(self._errors):
+            self._database.save(key, value)
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        with suppress(self._errors):
+            yield from self._database.fetch(key)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        with suppress(self._errors):
+            self._database.delete(key, value)
 
 
 def open_database(where: str) -> ExampleDatabase:
@@ -26,12 +47,4 @@ def open_database(where: str) -> ExampleDatabase:
         connection.ping()
     except (RedisError, ValueError) as error:
         raise ValueError(f"no Redis server answers at {where}: {error}") from error
-
-    class Forgiving(RedisExampleDatabase):
-        """One that goes away ends no campaign: what could not be kept there is in the report."""
-
-        def save(self, key: bytes, value: bytes) -> None:
-            with suppress(RedisError):
-                super().save(key, value)
-
-    return Forgiving(connection, key_prefix=b"pooled_httpd:")
+    return _Forgiving(RedisExampleDatabase(connection, key_prefix=b"pooled_httpd:"), RedisError)
