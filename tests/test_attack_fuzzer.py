@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,10 +19,13 @@ from bad_server import CONTENT, SECRET, BadServer, response, well_behaved
 from hypothesis.database import InMemoryExampleDatabase
 from pooled_httpd.attack import Target, Verdict
 from pooled_httpd.attack.__main__ import fuzz_main
+from pooled_httpd.attack.assess import Fate
 from pooled_httpd.attack.findings import minimize, write
-from pooled_httpd.attack.fuzzer import DATABASE_KEY, Fuzzer, ServerDied
+from pooled_httpd.attack.fuzzer import DATABASE_KEY, Fuzzer, ServerDied, Tally
 from pooled_httpd.attack.reference import read
+from pooled_httpd.attack.terminal import progress_of, show_tally
 from pooled_httpd.attack.witness import PathWitness, ServerWitness
+from rich.console import Console
 from support import PATIENCE, Program, Site
 
 React = Callable[[bytes, int], tuple[bytes, bool]]
@@ -322,3 +326,20 @@ def test_a_healthy_server_is_exit_status_0(site: Site, tmp_path: Path) -> None:
         arguments = ["--target", f"127.0.0.1:{server.port}", "--status-path", "/s", "--quiet"]
         assert fuzz_main([*arguments, "--findings", str(tmp_path / "f")]) == 0
     assert not (tmp_path / "f").exists()
+
+
+def test_the_progress_bar_shows_rate_and_verdicts() -> None:
+    """In 80 columns, while it runs: how many of how many, how fast, and what came of them."""
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=80, color_system=None)
+    tally = Tally(sent=1234)
+    tally.fates.update({Fate.REFUSED: 1100, Fate.CLOSED: 100, Fate.SERVED: 34})
+    tally.verdicts.update({Verdict.OK: 1200, Verdict.DEVIATES: 34})
+    with progress_of(console, 5000, "fuzzing") as progress:
+        time.sleep(0.01)
+        show_tally(progress, tally)
+        progress.refresh()
+    line = next(line for line in re.split(r"[\r\n]", shown.getvalue()) if "1234/5000" in line)
+    assert re.search(r"[\d,]+/s", line)
+    for text in ("refused 1,100", "closed 100", "served 34", "deviates 34"):
+        assert text in line, line
