@@ -46,8 +46,7 @@ class RawClient:
 
     ``target`` is a :class:`Target` or ``host:port`` on this machine. ``patience`` bounds every call, in seconds (that
     of the target by default); ``receive_buffer`` is the kernel's, in bytes; ``most_bytes`` bounds what is read in
-    all. ``bytes_sent`` and ``bytes_received`` count what the kernel took and gave; ``received`` has all bytes that
-    came.
+    all. ``bytes_sent`` and ``bytes_received`` count what the kernel took and gave.
     """
 
     def __init__(
@@ -184,7 +183,6 @@ class RawClient:
 
     def _read(self, count: int | None, patience: float, interim: int | None = None) -> Transcript:
         deadline = time.monotonic() + patience
-        ending = Ending.OPEN
         while count is None or len(self._reader.responses) < count:
             if self.is_over or (self._reader.fault and count is not None):
                 break
@@ -208,6 +206,6 @@ class RawClient:
             ending = Ending.MALFORMED
         elif self.was_reset:
             ending = Ending.RESET
-        elif self.peer_closed:
-            ending = Ending.CLOSED
+        else:
+            ending = Ending.CLOSED if self.peer_closed else Ending.OPEN
         return Transcript(tuple(self._reader.responses), ending, self._reader.rest, self._reader.fault)

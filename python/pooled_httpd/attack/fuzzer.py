@@ -84,6 +84,7 @@ class Fuzzer:
 
     ``requests`` is the size of the whole campaign; this part sends those whose number is ``part - 1`` modulo ``parts``.
     ``database`` has the findings of earlier runs and other machines, which are replayed first, and takes new ones.
+    ``witness`` says that the target is a pooled_httpd: its statistics must fit what was received, and its limits hold.
     """
 
     def __init__(
