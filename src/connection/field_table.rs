@@ -74,10 +74,31 @@ impl FieldTable {
 
     /// The field lines, in the order they came.
     pub fn iter<'a>(&self, pool: &'a Pool) -> impl Iterator<Item = &'a FieldLine> + Clone {
-        let first = self.first.map(|block| &pool.get(block)[0]);
-        std::iter::successors(first, |block| block.next.map(|next| &pool.get(next)[0]))
-            .flat_map(|block| block.lines.iter())
-            .take(self.length)
+        Lines { pool, lines: [].iter(), next: self.first, left: self.length }
+    }
+}
+
+#[derive(Clone)]
+struct Lines<'a> {
+    pool: &'a Pool,
+    /// What is left of the present block, places without a line included.
+    lines: std::slice::Iter<'a, FieldLine>,
+    next: Option<PoolSlice<Block>>,
+    left: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a FieldLine;
+
+    fn next(&mut self) -> Option<&'a FieldLine> {
+        self.left = self.left.checked_sub(1)?;
+        if let Some(line) = self.lines.next() {
+            return Some(line);
+        }
+        let block = self.pool.get(self.next?).first()?;
+        self.next = block.next;
+        self.lines = block.lines.iter();
+        self.lines.next()
     }
 }
 

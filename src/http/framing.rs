@@ -42,8 +42,12 @@ impl Framing {
         fields: impl Iterator<Item = &'a FieldLine> + Clone,
         max_content: u64,
     ) -> Result<Self, Reject> {
-        let values =
-            |name: FieldName| fields.clone().filter(move |field| field.name == name).map(|f| f.value.of(request));
+        // Most heads have few of the names that are asked for here.
+        let names = fields.clone().fold(0_u32, |names, field| names | 1 << field.name as u32);
+        let values = |name: FieldName| {
+            let most = if names & 1 << name as u32 == 0 { 0 } else { usize::MAX };
+            fields.clone().take(most).filter(move |field| field.name == name).map(|field| field.value.of(request))
+        };
         check_host(version, values(FieldName::Host))?;
         let mut framing = Self { persistent: persists(version, values(FieldName::Connection)), ..Self::default() };
         framing.content = content_length(version, &values, max_content)?;

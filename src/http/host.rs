@@ -11,7 +11,7 @@ pub fn is_host_and_port(value: &[u8]) -> bool {
             Some(end) => value.split_at(end + 1),
             None => return false,
         },
-        _ => value.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
+        _ => value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len())),
     };
     let port_ok = match rest {
         [] => true,
@@ -48,18 +48,17 @@ fn is_ip_literal(host: &[u8]) -> bool {
 /// `reg-name = *( unreserved / pct-encoded / sub-delims )`, not empty for http; an IPv4address is one too.
 fn is_reg_name(host: &[u8]) -> bool {
     let mut rest = host;
-    loop {
-        rest = match rest {
-            [] => return !host.is_empty(),
+    while let Some(other) = rest.iter().position(|&byte| !grammar::is(byte, grammar::REG_NAME)) {
+        rest = match &rest[other..] {
             [b'%', high, low, tail @ ..]
                 if grammar::is(*high, grammar::HEXDIG) && grammar::is(*low, grammar::HEXDIG) =>
             {
                 tail
             }
-            [byte, tail @ ..] if grammar::is(*byte, grammar::REG_NAME) => tail,
             _ => return false,
         };
     }
+    !host.is_empty()
 }
 
 #[cfg(test)]

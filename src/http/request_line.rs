@@ -56,17 +56,19 @@ impl RequestLine {
     /// Whatever is not by the grammar, in the order: parts, method, version, target.
     pub fn parse(request: &[u8], line: Span) -> Result<Self, Reject> {
         let bytes = line.of(request);
-        let first = memchr::memchr(b' ', bytes).ok_or(Reject::RequestLine)?;
-        let last = memchr::memrchr(b' ', bytes).filter(|&last| last > first).ok_or(Reject::RequestLine)?;
+        let first = bytes.iter().position(|&byte| byte == b' ').ok_or(Reject::RequestLine)?;
+        let last = bytes.iter().rposition(|&byte| byte == b' ').filter(|&last| last > first).ok_or(Reject::RequestLine)?;
         let (method, target, version) = (&bytes[..first], &bytes[first + 1..last], &bytes[last + 1..]);
-        if target.is_empty() || memchr::memchr(b' ', target).is_some() {
+        let other = target.iter().position(|&byte| !grammar::is(byte, grammar::QUERY) && byte != b'#');
+        // No SP is of these, so only a target that has others can be more than one part.
+        if target.is_empty() || other.is_some_and(|other| target[other..].contains(&b' ')) {
             return Err(Reject::RequestLine);
         }
         if !grammar::is_token(method) {
             return Err(Reject::Method);
         }
         let version = parse_version(version)?;
-        if !target.iter().all(|&byte| grammar::is(byte, grammar::QUERY) || byte == b'#') {
+        if other.is_some() {
             return Err(Reject::RequestTarget);
         }
         Ok(Self { method: Method::of(method), target: line.part(bytes, target), version, line })

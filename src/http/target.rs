@@ -88,6 +88,11 @@ impl<'a> Target<'a> {
 /// # Errors
 /// Bad percent-encoding, an encoded NUL or slash, a backslash, a byte that no path has, or a climb above the root.
 pub fn decode_path(path: &[u8], name: &mut [u8]) -> Result<usize, Reject> {
+    if let Some(plain) = plain_path(path) {
+        let place = name.get_mut(..plain.len()).unwrap_or_default();
+        place.copy_from_slice(&plain[..place.len()]);
+        return Ok(place.len());
+    }
     let mut length = 0;
     let mut names_directory = true;
     for segment in path.get(1..).unwrap_or_default().split(|&byte| byte == b'/') {
@@ -113,6 +118,20 @@ pub fn decode_path(path: &[u8], name: &mut [u8]) -> Result<usize, Reject> {
         length += 1;
     }
     Ok(length)
+}
+
+/// The name that most paths are already: what follows the first slash, where no segment but the last is empty, none begins with a
+/// dot, and nothing is encoded or out of place.
+fn plain_path(path: &[u8]) -> Option<&[u8]> {
+    let (b'/', name) = path.split_first()? else { return None };
+    let mut previous = b'/';
+    for &byte in name {
+        if !grammar::is(byte, grammar::PATH) || byte == b'%' || (previous == b'/' && matches!(byte, b'/' | b'.')) {
+            return None;
+        }
+        previous = byte;
+    }
+    Some(name)
 }
 
 fn decode_segment(segment: &[u8], room: &mut [u8]) -> Result<usize, Reject> {
@@ -145,9 +164,9 @@ fn decode_segment(segment: &[u8], room: &mut [u8]) -> Result<usize, Reject> {
 /// Whether a decoded name has a hidden part: one that begins with a dot, `.well-known` at the root aside (RFC 8615).
 #[must_use]
 pub fn is_hidden(name: &[u8]) -> bool {
-    let mut segments = name.split(|&byte| byte == b'/');
-    let first_is_hidden = segments.next().is_some_and(|first| first.starts_with(b".") && first != b".well-known");
-    first_is_hidden || segments.any(|segment| segment.starts_with(b"."))
+    let first = name.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_shown = !first.starts_with(b".") || first == b".well-known";
+    !is_shown || name.windows(2).any(|pair| pair == b"/.")
 }
 
 /// Gives the bytes of a decoded path to `put`, percent-encoded where they need it.
