@@ -3,13 +3,11 @@
 //! Every answer goes this way, errors too. What has to be looked up beneath the document root is asked of the driver, one name
 //! at a time; [`super::replying`] writes the answer.
 
-use super::content::MAX_PART_HEAD;
 use super::core::Core;
-use super::sending::Step;
+use super::sending::{FileName, Step};
 use super::{Connection, State};
 use crate::http::field::FieldName;
 use crate::http::negotiation::{Coding, Codings, acceptable_codings};
-use crate::http::range::MAX_RANGES;
 use crate::http::request_line::Method;
 use crate::http::target::{self, Target};
 use crate::http::{Reject, Status};
@@ -117,7 +115,7 @@ impl Failure {
 pub(super) enum Source<'a, F> {
     /// A file that is open.
     File(F),
-    /// All of its content, good for now only.
+    /// All of its content, good for now only. There is room for it in the send buffer.
     Memory(&'a [u8]),
 }
 
@@ -223,6 +221,7 @@ impl<F> Connection<F> {
         // Behind the end may lie what a removed dot-segment left.
         name[end] = 0;
         self.request.name_length = length;
+        self.request.name_end = end;
         self.request.path = Some(memory);
         Ok(Route::Name)
     }
@@ -241,14 +240,13 @@ impl<F> Connection<F> {
     }
 
     /// The name to open now.
-    pub(super) fn name(&self) -> &CStr {
-        let bytes = match (self.request.lookup, &self.lease, self.request.path) {
-            (Lookup::Fallback, ..) => return ROOT_INDEX,
-            (Lookup::ErrorPage(failure), ..) => return failure.page().unwrap_or_default(),
-            (_, Some(lease), Some(path)) => lease.pool.get(path),
-            _ => &[],
-        };
-        CStr::from_bytes_until_nul(bytes).unwrap_or_default()
+    pub(super) fn name(&self) -> FileName<'_> {
+        match (self.request.lookup, &self.lease, self.request.path) {
+            (Lookup::Fallback, ..) => FileName::of(ROOT_INDEX),
+            (Lookup::ErrorPage(failure), ..) => FileName::of(failure.page().unwrap_or_default()),
+            (_, Some(lease), Some(path)) => FileName::new(lease.pool.get(path), self.request.name_end),
+            _ => FileName::of(c""),
+        }
     }
 
     /// The content codings that may take the place of what is opened now.
@@ -271,7 +269,7 @@ impl<F> Connection<F> {
             }
             (Lookup::ErrorPage(failure), _) => self.reply_failure(core, failure),
             (Lookup::Named | Lookup::Fallback, Ok(Opened::File(file, facts, coding))) => {
-                self.reply_with_file(core, Source::File(file), facts, coding);
+                self.reply_with_file(core, Source::File(file), facts, coding, None);
             }
             (Lookup::Directory, Ok(Opened::Directory(directory))) => self.reply_with_listing(core, directory),
             (Lookup::Named, Ok(Opened::Directory(_))) if !self.names_directory() => self.redirect_to_directory(core),
@@ -285,33 +283,6 @@ impl<F> Connection<F> {
         }
     }
 
-    /// The content of the name is in memory. Where there is no room for it, what is in the send buffer goes out first, and where
-    /// it would never fit the file is opened.
-    pub(super) fn found_in_memory(
-        &mut self,
-        core: &mut Core,
-        facts: FileFacts,
-        coding: Option<Coding>,
-        content: &[u8],
-        is_new: bool,
-    ) {
-        self.request.was_opened |= is_new;
-        let parts = if self.request.fields.has(FieldName::Range) { MAX_RANGES + 1 } else { 0 };
-        let most = core.longest_head + content.len() + parts * MAX_PART_HEAD;
-        if self.output_room() < most {
-            self.request.room_wanted = most;
-            self.request.bypasses_memory = !self.has_output();
-            return;
-        }
-        let counters = &core.counters;
-        let counter = if self.request.was_opened { &counters.file_cache_misses } else { &counters.file_cache_hits };
-        counter.add(1);
-        match self.request.lookup {
-            Lookup::ErrorPage(failure) => self.reply_with_page(core, failure, Source::Memory(content), facts.size),
-            _ => self.reply_with_file(core, Source::Memory(content), facts, coding),
-        }
-    }
-
     /// The directory itself is to be opened, not its index file.
     fn look_up_directory(&mut self) {
         self.request.lookup = Lookup::Directory;
@@ -319,18 +290,21 @@ impl<F> Connection<F> {
         let (Some(lease), Some(path)) = (&mut self.lease, self.request.path) else { return };
         let name = lease.pool.get_mut(path);
         // The index file's name, which is longer than this, ends where the directory's name does.
+        let end = if length == 0 { 1 } else { length };
         if length == 0 {
-            name[..2].copy_from_slice(b".\0");
-        } else if let Some(place) = name.get_mut(length) {
+            name[0] = b'.';
+        }
+        if let Some(place) = name.get_mut(end) {
             *place = 0;
         }
+        self.request.name_end = end;
     }
 
     /// Nothing is there: the single page of an application, where there is one, answers for what has no extension.
     fn not_found(&mut self, core: &mut Core) {
         let last = self.requested_name().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         if core.site.spa && self.request.lookup != Lookup::Fallback && !last.contains(&b'.') {
-            (self.request.bypasses_memory, self.request.was_opened) = (false, false);
+            self.request.was_opened = false;
             self.request.lookup = Lookup::Fallback;
         } else {
             self.fail(core, Failure::of(Status::NotFound));
@@ -348,7 +322,7 @@ impl<F> Connection<F> {
     pub(super) fn fail(&mut self, core: &mut Core, failure: Failure) {
         let has_page = core.site.error_pages && failure.page().is_some();
         if has_page && !matches!(self.request.lookup, Lookup::ErrorPage(_)) {
-            (self.request.bypasses_memory, self.request.was_opened) = (false, false);
+            self.request.was_opened = false;
             self.request.lookup = Lookup::ErrorPage(failure);
         } else {
             self.reply_failure(core, failure);

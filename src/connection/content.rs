@@ -5,6 +5,7 @@ use super::answering::Source;
 use super::listing::Listing;
 use super::pool::{Pool, PoolExhausted, PoolSlice};
 use crate::http::Status;
+use crate::http::negotiation::Coding;
 use crate::http::range::ByteRange;
 use crate::http::request_line::Method;
 use crate::http::response_head::HeadWriter;
@@ -116,12 +117,12 @@ impl Parts {
     }
 
     /// The length of the whole content, delimiters included.
-    pub(super) fn content_length(&self) -> u64 {
+    fn content_length(&self) -> u64 {
         self.content_length
     }
 
     /// Writes the Content-Type of the whole.
-    pub(super) fn put_content_type(&self, head: &mut HeadWriter<'_>) {
+    fn put_content_type(&self, head: &mut HeadWriter<'_>) {
         head.put(b"Content-Type: multipart/byteranges; boundary=");
         self.put_boundary(head);
         head.put(b"\r\n");
@@ -150,8 +151,43 @@ impl Parts {
     }
 }
 
+/// What a head says of the content of a file, or of the parts of it that are sent.
+pub(super) struct ContentFields<'a> {
+    pub(super) media_type: (&'static str, &'static str),
+    pub(super) coding: Option<Coding>,
+    pub(super) size: u64,
+    /// The one part that is sent; several parts.
+    pub(super) range: Option<ByteRange>,
+    pub(super) parts: Option<&'a Parts>,
+}
+
+impl ContentFields<'_> {
+    /// Writes Content-Type, Content-Range, Content-Length and Content-Encoding.
+    pub(super) fn put(&self, head: &mut HeadWriter<'_>) {
+        let length = match (self.parts, self.range) {
+            (Some(parts), _) => {
+                parts.put_content_type(head);
+                parts.content_length()
+            }
+            (None, Some(range)) => {
+                put_content_type(head, self.media_type);
+                put_content_range(head, range, self.size);
+                range.length()
+            }
+            (None, None) => {
+                put_content_type(head, self.media_type);
+                self.size
+            }
+        };
+        head.number_field("Content-Length", length);
+        if let Some(coding) = self.coding {
+            head.field("Content-Encoding", coding.name().as_bytes());
+        }
+    }
+}
+
 /// Writes a Content-Type.
-pub(super) fn put_content_type(head: &mut HeadWriter<'_>, (media_type, charset): (&str, &str)) {
+fn put_content_type(head: &mut HeadWriter<'_>, (media_type, charset): (&str, &str)) {
     head.put(b"Content-Type: ");
     head.put(media_type.as_bytes());
     head.put(charset.as_bytes());
@@ -159,7 +195,7 @@ pub(super) fn put_content_type(head: &mut HeadWriter<'_>, (media_type, charset):
 }
 
 /// Writes the Content-Range of a 206 (RFC 9110 section 14.4).
-pub(super) fn put_content_range(head: &mut HeadWriter<'_>, range: ByteRange, size: u64) {
+fn put_content_range(head: &mut HeadWriter<'_>, range: ByteRange, size: u64) {
     head.put(b"Content-Range: bytes ");
     head.number(range.first);
     head.put(b"-");

@@ -11,6 +11,7 @@ mod content;
 mod core;
 mod deadlines;
 mod field_table;
+mod in_memory;
 mod invariants;
 mod lease;
 mod listing;
@@ -28,10 +29,11 @@ mod validator;
 pub use self::core::Now;
 pub use answering::{FileFacts, OpenError, Opened};
 pub use deadlines::Deadlines;
+pub use in_memory::{Content, InMemory, KEPT_FIELDS_BYTES, KeptFields};
 pub use lease::{CONTENT_ROOM, Leases};
 pub use listing::Listed;
 pub use pool::Pool;
-pub use sending::Action;
+pub use sending::{Action, FileName};
 pub use state::State;
 pub use table::{Admission, Input, Room, Table};
 
@@ -88,8 +90,6 @@ struct Request {
     codings: Codings,
     /// The room in the send buffer that the answer wants besides what every answer does.
     room_wanted: usize,
-    /// The content is to be read from the file, because there is no room for the copy in memory.
-    bypasses_memory: bool,
     /// The file was opened to bring its content into memory.
     was_opened: bool,
     /// The size that no range of the request lies in.
@@ -98,6 +98,8 @@ struct Request {
     path: Option<PoolSlice<u8>>,
     /// The bytes of the decoded name alone.
     name_length: usize,
+    /// Where the NUL behind the name to open is.
+    name_end: usize,
 }
 
 /// A slot and the connection in it. `F` is an open file.

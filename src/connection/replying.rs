@@ -3,8 +3,9 @@
 //! The head is written straight into the send buffer, so that an answer to "out of pool" needs no pool.
 
 use super::answering::{Failure, FileFacts, Source};
-use super::content::{Parts, Reply, put_content_range, put_content_type};
+use super::content::{ContentFields, Parts, Reply};
 use super::core::Core;
+use super::in_memory::KeptFields;
 use super::pool::PoolExhausted;
 use super::validator::EntityTag;
 use super::{Connection, State};
@@ -149,14 +150,24 @@ impl<F> Connection<F> {
         self.record(core, Event::Answering(failure.status));
     }
 
-    /// A file answers, or what its state makes of the request's conditions and ranges.
+    /// A file answers, or what its state makes of the request's conditions and ranges. `kept` is what the driver keeps beside the
+    /// content.
     pub(super) fn reply_with_file(
         &mut self,
         core: &mut Core,
         source: Source<'_, F>,
         facts: FileFacts,
         coding: Option<Coding>,
+        kept: Option<&mut KeptFields<'_>>,
     ) {
+        if !self.is_ranged()
+            && !self.request.fields.has_condition()
+            && let Some(lines) = kept.and_then(|kept| self.kept_lines(core, kept, &facts, coding))
+        {
+            let persistent = self.may_persist(core);
+            self.write_head(core, Status::Ok, persistent, varies_by_coding(core), |head, _| head.put(lines));
+            return self.send_file(core, source, (None, None), &facts, (Status::Ok, persistent));
+        }
         let tag = EntityTag::of(&facts, core);
         // A Last-Modified is never later than the Date beside it (RFC 9110 section 8.8.2.1).
         let last_modified = facts.modified_seconds.min(core.now.wall_seconds());
@@ -177,33 +188,51 @@ impl<F> Connection<F> {
             }
         };
         let persistent = self.may_persist(core);
-        let media_type = media_type::of_file_name(self.name().to_bytes());
+        let media_type = media_type::of_file_name(self.name().bytes());
         let status = if range.is_some() || parts.is_some() { Status::PartialContent } else { Status::Ok };
         self.write_head(core, status, persistent, varies_by_coding(core), |head, site| {
-            match (&parts, range) {
-                (Some(parts), _) => {
-                    parts.put_content_type(head);
-                    head.number_field("Content-Length", parts.content_length());
-                }
-                (None, range) => {
-                    put_content_type(head, media_type);
-                    if let Some(range) = range {
-                        put_content_range(head, range, facts.size);
-                    }
-                    head.number_field("Content-Length", range.map_or(facts.size, |range| range.length()));
-                }
-            }
-            if let Some(coding) = coding {
-                head.field("Content-Encoding", coding.name().as_bytes());
-            }
-            head.field("Last-Modified", &date::imf_fixdate(last_modified));
-            head.field("ETag", tag.as_bytes());
-            head.field("Accept-Ranges", b"bytes");
-            put_cache_control(head, site);
+            let content = ContentFields { media_type, coding, size: facts.size, range, parts: parts.as_ref() };
+            content.put(head);
+            put_validators(head, last_modified, &tag, site);
         });
-        let reply = self.content_of(source, range, parts, facts.size, (status, persistent));
+        self.send_file(core, source, (range, parts), &facts, (status, persistent));
+    }
+
+    /// The field lines that every whole response with this file has; nothing as long as they depend on when they are asked for.
+    fn kept_lines<'k>(
+        &self,
+        core: &mut Core,
+        kept: &'k mut KeptFields<'_>,
+        facts: &FileFacts,
+        coding: Option<Coding>,
+    ) -> Option<&'k [u8]> {
+        if facts.modified_seconds > core.now.wall_seconds() || EntityTag::holds_once(facts, core) {
+            return None;
+        }
+        kept.get_or_write(|lines| {
+            let tag = EntityTag::of(facts, core);
+            let media_type = media_type::of_file_name(self.name().bytes());
+            ContentFields { media_type, coding, size: facts.size, range: None, parts: None }.put(lines);
+            put_validators(lines, facts.modified_seconds, &tag, &core.site);
+        })
+    }
+
+    fn send_file(
+        &mut self,
+        core: &mut Core,
+        source: Source<'_, F>,
+        (range, parts): (Option<ByteRange>, Option<Parts>),
+        facts: &FileFacts,
+        head: (Status, bool),
+    ) {
+        let reply = self.content_of(source, range, parts, facts.size, head);
         self.begin_reply(core, reply);
-        core.tracer.record_text(Some(self.number), Event::ServingFile(facts.size), self.name().to_bytes());
+        core.tracer.record_text(Some(self.number), Event::ServingFile(facts.size), self.name().bytes());
+    }
+
+    /// Whether the request asks for a range. GET is the only method that ranges are defined for (RFC 9110 section 14.2).
+    fn is_ranged(&self) -> bool {
+        self.request.line.method == Method::Get && self.request.fields.has(FieldName::Range)
     }
 
     /// What the request's conditions (RFC 9110 section 13.2.2) and its ranges (section 14.2) come to.
@@ -216,9 +245,7 @@ impl<F> Connection<F> {
                 Verdict::PreconditionFailed => return Decision::PreconditionFailed,
             }
         }
-        // GET is the only method that ranges are defined for.
-        let is_ranged = self.request.line.method == Method::Get && fields.has(FieldName::Range);
-        if !is_ranged || !condition::if_range_holds(validators, self.fields()) {
+        if !self.is_ranged() || !condition::if_range_holds(validators, self.fields()) {
             return Decision::Whole;
         }
         match range::select(size, self.fields()) {
@@ -230,7 +257,7 @@ impl<F> Connection<F> {
     }
 
     fn parts_of(&mut self, list: &RangeList, size: u64, core: &mut Core) -> Result<Parts, PoolExhausted> {
-        let media_type = media_type::of_file_name(self.name().to_bytes());
+        let media_type = media_type::of_file_name(self.name().bytes());
         let boundary = core.take_unique();
         let pool = &mut self.lease.as_mut().ok_or(PoolExhausted)?.pool;
         Parts::new(pool, list.as_slice(), size, boundary, media_type)
@@ -349,6 +376,13 @@ fn put_status_fields(head: &mut HeadWriter<'_>, status: Status, unsatisfied_size
         }
         _ => {}
     }
+}
+
+fn put_validators(head: &mut HeadWriter<'_>, last_modified: i64, tag: &EntityTag, site: &Site) {
+    head.field("Last-Modified", &date::imf_fixdate(last_modified));
+    head.field("ETag", tag.as_bytes());
+    head.field("Accept-Ranges", b"bytes");
+    put_cache_control(head, site);
 }
 
 fn put_cache_control(head: &mut HeadWriter<'_>, site: &Site) {

@@ -21,11 +21,9 @@ pub enum Action<'a, F> {
     /// [`super::Table::found_in_memory`].
     Open {
         /// The name, relative to the root.
-        name: &'a CStr,
+        name: FileName<'a>,
         /// The content codings of a sidecar that may take its place, in this order.
         codings: Codings,
-        /// Whether its content may come from memory.
-        may_use_memory: bool,
     },
     /// Read from the file at the offset and tell [`super::Table::file_read`].
     ReadFile {
@@ -50,8 +48,11 @@ pub enum Action<'a, F> {
     },
     /// Send these bytes and tell [`super::Table::sent`].
     Send(&'a [u8]),
-    /// Send from the file and tell [`super::Table::file_sent`].
+    /// Send these bytes, where there are any, and tell [`super::Table::sent`]; then, or in the same call, send from the file and
+    /// tell [`super::Table::file_sent`].
     SendFile {
+        /// What goes before the file.
+        before: &'a [u8],
         /// The file.
         file: &'a F,
         /// Where in the file, in bytes.
@@ -63,6 +64,38 @@ pub enum Action<'a, F> {
     ShutDownSending,
     /// Close the socket and tell [`super::Table::closed`].
     Close,
+}
+
+/// The name of a file, relative to the document root and without dot-segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileName<'a> {
+    /// INVARIANT: ends in the only NUL that it has.
+    with_nul: &'a [u8],
+}
+
+impl<'a> FileName<'a> {
+    /// The name that ends before the NUL at `end`; it has none itself, because no path decodes to one.
+    pub(super) fn new(bytes: &'a [u8], end: usize) -> Self {
+        bytes.get(..=end).map_or(Self::of(c""), |with_nul| Self { with_nul })
+    }
+
+    /// The same name.
+    #[must_use]
+    pub const fn of(name: &'a CStr) -> Self {
+        Self { with_nul: name.to_bytes_with_nul() }
+    }
+
+    /// The name alone.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        self.with_nul.split_last().map_or(&[], |(_, name)| name)
+    }
+
+    /// The name as the system takes it.
+    #[must_use]
+    pub fn as_c_str(self) -> &'a CStr {
+        CStr::from_bytes_with_nul(self.with_nul).unwrap_or_default()
+    }
 }
 
 /// What the driver is to do, without borrowing anything.
@@ -84,8 +117,7 @@ impl<F> Connection<F> {
         let step = self.next_step(core);
         let output = self.output_start..self.output_end;
         if step == Step::Open {
-            let may_use_memory = !self.request.bypasses_memory;
-            return Action::Open { name: self.name(), codings: self.codings(), may_use_memory };
+            return Action::Open { name: self.name(), codings: self.codings() };
         }
         if step == Step::List {
             let directory = self.reply.as_ref().and_then(|reply| reply.file.as_ref());
@@ -107,8 +139,11 @@ impl<F> Connection<F> {
                 }
                 None => Action::Wait,
             },
-            (Step::SendFile, _, Some(reply)) => match &reply.file {
-                Some(file) => Action::SendFile { file, offset: reply.offset, length: reply.remaining },
+            (Step::SendFile, Some(lease), Some(reply)) => match &reply.file {
+                Some(file) => {
+                    let before = lease.send.get(output).unwrap_or_default();
+                    Action::SendFile { before, file, offset: reply.offset, length: reply.remaining }
+                }
                 None => Action::Wait,
             },
             (Step::ShutDownSending, ..) => Action::ShutDownSending,
@@ -152,14 +187,11 @@ impl<F> Connection<F> {
         let is_followed = self.scanned < self.filled;
         let reply = self.reply.as_mut()?;
         if reply.remaining > 0 {
-            if reply.streaming {
-                return Some(Step::SendFile);
-            }
-            if reply.remaining <= room as u64 {
+            if !reply.streaming && reply.remaining <= room as u64 {
                 return Some(Step::ReadFile);
             }
-            (reply.streaming, reply.streamed) = (!has_output, true);
-            return Some(if has_output { Step::Send } else { Step::SendFile });
+            (reply.streaming, reply.streamed) = (true, true);
+            return Some(Step::SendFile);
         }
         if reply.listing.is_some() {
             return self.go_on_listing();

@@ -3,10 +3,9 @@
 use super::core::{Core, Now};
 use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Lease;
-use super::{Action, CONTENT_ROOM, Connection, FileFacts, Listed, OpenError, Opened, State, Time};
+use super::{Action, CONTENT_ROOM, Connection, InMemory, Listed, OpenError, Opened, State, Time};
 use crate::config::{Limits, Site};
 use crate::http::Reject;
-use crate::http::negotiation::Coding;
 use crate::stats::{Counters, Timeout};
 use crate::trace::{Event, Tracer};
 use std::net::SocketAddr;
@@ -233,23 +232,9 @@ impl<F> Table<F> {
         self.connections[slot as usize].opened(&mut self.core, outcome);
     }
 
-    /// The other thing that may become of [`Action::Open`]: the whole content is in memory. It is taken over at once where there
-    /// is room for it. `is_new` tells that the file was opened for it just now.
-    pub fn found_in_memory(
-        &mut self,
-        slot: u32,
-        facts: FileFacts,
-        coding: Option<Coding>,
-        content: &[u8],
-        is_new: bool,
-    ) {
-        self.connections[slot as usize].found_in_memory(&mut self.core, facts, coding, content, is_new);
-    }
-
-    /// The longest content that a response can take over from memory, in bytes.
-    #[must_use]
-    pub fn max_in_memory(&self) -> usize {
-        self.core.limits.buffer_size.saturating_sub(self.core.longest_head)
+    /// The other thing that may become of [`Action::Open`]: the whole content is in memory.
+    pub fn found_in_memory(&mut self, slot: u32, found: InMemory<'_, F>) {
+        self.connections[slot as usize].found_in_memory(&mut self.core, found);
     }
 
     /// What became of [`Action::List`].

@@ -24,8 +24,7 @@ impl EntityTag {
     /// and the file is sent again.
     pub(super) fn of(facts: &FileFacts, core: &mut Core) -> Self {
         let (inode, changed) = facts.identity;
-        let is_young = changed.saturating_add(TICK) > core.now.wall_nanoseconds;
-        let once = is_young.then(|| core.take_unique());
+        let once = Self::holds_once(facts, core).then(|| core.take_unique());
         let mut tag = Self { bytes: [0; MAX_LENGTH], length: 0 };
         let mut text = HeadWriter::bare(&mut tag.bytes);
         text.put(b"\"");
@@ -37,6 +36,11 @@ impl EntityTag {
         text.put(b"\"");
         tag.length = text.length();
         tag
+    }
+
+    /// Whether the file is so young that its tags hold once only.
+    pub(super) fn holds_once(facts: &FileFacts, core: &Core) -> bool {
+        facts.identity.1.saturating_add(TICK) > core.now.wall_nanoseconds
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

@@ -1,11 +1,14 @@
-//! The hot-file cache: the contents of small files, kept in memory for as long as they are known to be what the file holds.
+//! The hot-file cache: the contents of files that are not large, kept in memory for as long as they are known to be what the file
+//! holds, and names that are known to lead to nothing.
 //!
 //! Promise P8: nothing stale is ever given out. A turn of the event loop first receives, then calls [`Cache::refresh`], then
 //! answers. Whoever changed a file before its request was sent has put an event into the kernel's queue before that, so the entry
 //! is gone before it is looked up. What no event tells of is not cached: see [`Cache::insert`]. All memory is taken by
 //! [`Cache::new`]; no failure here is an error, it means opening the file as if there were no cache.
 
+mod absences;
 mod opening;
+mod places;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,7 +16,11 @@ mod tests;
 use super::names::{NameHash, Names};
 use super::watch::{Change, Watch};
 use super::{facts, lease};
+use crate::connection::KEPT_FIELDS_BYTES;
+use absences::Absences;
 use opening::{Candidates, Fault, LONG_REST, MAX_DIRECTORIES};
+pub use places::Held;
+use places::Places;
 use rustix::fd::{AsFd, OwnedFd};
 use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher};
@@ -42,24 +49,60 @@ struct Resting {
     until: u64,
 }
 
+/// Leaves insertions out, more and more of them while what is inserted goes before it is used.
+#[derive(Debug, Default)]
+struct Restraint {
+    /// How many insertions are still to be left out, and how many the last one cost.
+    left: u32,
+    cost: u32,
+}
+
+impl Restraint {
+    /// Whether this insertion is to be left out.
+    fn holds_back(&mut self) -> bool {
+        let holds_back = self.left > 0;
+        self.left -= u32::from(holds_back);
+        holds_back
+    }
+
+    /// Something was inserted, and what went for it was of no use.
+    fn inserted(&mut self, wasted: bool) {
+        self.cost = if wasted { (self.cost + 1).min(MAX_SKIPPED) } else { self.cost / 2 };
+        self.left = self.cost;
+    }
+}
+
+/// What is known of a name.
+#[derive(Debug)]
+pub(super) enum Found<'a> {
+    /// Its content, good until the cache is used again.
+    Short(Hit<'a, &'a [u8]>),
+    /// Its content, good as long as it is held.
+    Long(Hit<'a, Held>),
+    /// It leads to nothing.
+    Absent,
+}
+
 /// The cache with everything it will ever use. Dropping it may take 25 ms, in which the kernel makes sure that nobody looks at its
 /// watches any more: not while somebody waits.
 #[derive(Debug)]
 pub(super) struct Cache {
     store: Store,
+    places: Places,
+    absences: Absences,
     watch: Watch,
     resting: Box<[Resting]>,
     /// The hash of the root's own name, which is empty.
     root: NameHash,
-    max_content: usize,
+    /// The longest content that goes into the store; what is longer takes a place.
+    max_short: usize,
     turn: u64,
     /// Whether all events were taken in. Where not, the store is empty and stays so until the next turn.
     trusted: bool,
     /// The turn from which on insertions are tried again.
     insert_from: u64,
-    /// How many insertions are still to be left out, and how many the next one costs.
-    skip: u32,
-    skip_next: u32,
+    contents: Restraint,
+    names: Restraint,
     /// What a test does to the files in the middle of an insertion.
     #[cfg(test)]
     interference: tests::Interference,
@@ -68,7 +111,7 @@ pub(super) struct Cache {
 impl Cache {
     /// Takes all memory and descriptors. `root` is the document root, opened with O_PATH by this thread. Nothing where
     /// `cache_size` is 0, or changes beneath the root cannot be learned of.
-    pub(super) fn new(root: &OwnedFd, cache_size: usize, max_content: usize, uses_openat2: bool) -> Option<Self> {
+    pub(super) fn new(root: &OwnedFd, cache_size: usize, max_short: usize, uses_openat2: bool) -> Option<Self> {
         if cache_size == 0 || !uses_openat2 || !is_trusted(root) {
             return None;
         }
@@ -76,15 +119,17 @@ impl Cache {
         let seed = std::hash::RandomState::new().build_hasher().finish();
         Some(Self {
             watch: Watch::new(root.as_fd(), entries)?,
-            store: Store::new(cache_size, entries),
+            store: Store::new(store_bytes(cache_size), entries, KEPT_FIELDS_BYTES),
+            places: Places::new(cache_size / 2),
+            absences: Absences::new(),
             resting: vec![Resting::default(); RESTING].into_boxed_slice(),
             root: NameHash::seeded(seed),
-            max_content,
+            max_short,
             turn: 0,
             trusted: true,
             insert_from: 0,
-            skip: 0,
-            skip_next: 0,
+            contents: Restraint::default(),
+            names: Restraint::default(),
             #[cfg(test)]
             interference: tests::Interference::default(),
         })
@@ -101,7 +146,11 @@ impl Cache {
             return 0;
         }
         let entries = entries(cache_size);
-        Store::heap_bytes(cache_size, entries) + Watch::heap_bytes(entries) + RESTING * size_of::<Resting>()
+        Store::heap_bytes(store_bytes(cache_size), entries)
+            + Places::heap_bytes(cache_size / 2)
+            + Absences::heap_bytes()
+            + Watch::heap_bytes(entries)
+            + RESTING * size_of::<Resting>()
     }
 
     /// Drops all that has changed. To be called once a turn, after the turn's requests were received and before they are
@@ -130,13 +179,55 @@ impl Cache {
 
     /// Whether a content of this size may be kept.
     pub(super) fn takes(&self, size: u64) -> bool {
-        size <= self.max_content as u64
+        size <= self.max_short.max(self.places.max_content()) as u64
     }
 
-    /// What is cached under a name, which is relative to the root, for one variant. Right for requests that had arrived when
+    /// What is known of a name, which is relative to the root, for one variant. Right for requests that had arrived when
     /// [`Cache::refresh`] was last called.
-    pub(super) fn get(&self, name: &[u8], variant: u8) -> Option<Hit<'_>> {
-        self.store.find(self.root.with(name), name, variant)
+    pub(super) fn get(&mut self, name: &[u8], variant: u8) -> Option<Found<'_>> {
+        let hash = self.root.with(name);
+        if let Some(hit) = self.store.find(hash, name, variant) {
+            return Some(Found::Short(hit));
+        }
+        if let Some(hit) = self.places.find(hash, name, variant) {
+            return Some(Found::Long(hit));
+        }
+        self.absences.contain(hash, name).then_some(Found::Absent)
+    }
+
+    /// A content that is held.
+    pub(super) fn held_content(&self, held: &Held) -> &[u8] {
+        self.places.content(held)
+    }
+
+    /// Remembers that `name` leads to nothing, where that is so and its directory tells of changes. To be called for what was found
+    /// to lead to nothing and is not remembered.
+    pub(super) fn insert_absence(&mut self, root: &OwnedFd, name: &CStr) {
+        let name = name.to_bytes();
+        if !self.may_insert() || !Absences::takes(name) || !opening::is_plain(name, &[]) || self.names.holds_back() {
+            return;
+        }
+        match self.try_insert_absence(root, name) {
+            Ok(wasted) => self.names.inserted(wasted),
+            Err(Fault::NoWatches) => self.rest_from_watching(),
+            Err(Fault::Now | Fault::For(_)) => {}
+        }
+    }
+
+    /// The directory is watched first, so that whoever makes the name after it was looked for puts an event into the queue.
+    fn try_insert_absence(&mut self, root: &OwnedFd, name: &[u8]) -> Result<bool, Fault> {
+        self.make_room_for_watches()?;
+        let (way, last) = split(name);
+        let directory = opening::walk(&mut self.watch, root, self.root, way)?;
+        let directory = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        self.at_step(0);
+        opening::look_for_nothing(directory, last)?;
+        self.at_step(1);
+        let hash = self.root.with(name);
+        if !self.drain(Some((hash, &Candidates::default()))) {
+            return Err(Fault::Now);
+        }
+        Ok(self.absences.put(hash, name))
     }
 
     /// Opens `name` and caches it, or the first of its sidecars `name` + suffix that is not older than itself. True where it is
@@ -153,27 +244,22 @@ impl Cache {
         let resting_name = hash.with(&[0, variant]);
         let rests = self.resting[resting_name.spread() % RESTING];
         let is_resting = rests.name == resting_name && rests.until > self.turn;
-        if !self.trusted || is_resting || self.insert_from > self.turn || !opening::is_plain(name, suffixes) {
-            return false;
-        }
-        if let Some(left) = self.skip.checked_sub(1) {
-            self.skip = left;
+        if !self.may_insert() || is_resting || !opening::is_plain(name, suffixes) || self.contents.holds_back() {
             return false;
         }
         let mut candidates = Candidates::default();
         let outcome = self.try_insert(root, name, variant, suffixes, &mut candidates);
         match outcome {
-            Ok(()) => return self.store.contains(hash, name, variant),
+            Ok(wasted) => {
+                self.contents.inserted(wasted);
+                return self.store.contains(hash, name, variant) || self.places.contains(hash, name, variant);
+            }
             Err(Fault::Now) => {}
             Err(Fault::For(turns)) => {
                 let resting = Resting { name: resting_name, until: self.turn + turns };
                 self.resting[resting_name.spread() % RESTING] = resting;
             }
-            Err(Fault::NoWatches) => {
-                // Others need watches as well, so all are given back.
-                self.drop_all();
-                self.insert_from = self.turn + WATCHES_REST;
-            }
+            Err(Fault::NoWatches) => self.rest_from_watching(),
         }
         for candidate in candidates.iter().flatten() {
             self.watch.release(candidate.watch);
@@ -183,7 +269,18 @@ impl Cache {
         false
     }
 
-    /// Leaves the watches of the candidates to the caller where it fails, and to the new entry otherwise.
+    fn may_insert(&self) -> bool {
+        self.trusted && self.insert_from <= self.turn
+    }
+
+    /// Others need watches as well, so all are given back.
+    fn rest_from_watching(&mut self) {
+        self.drop_all();
+        self.insert_from = self.turn + WATCHES_REST;
+    }
+
+    /// Leaves the watches of the candidates to the caller where it fails, and to the new entry otherwise. True where something went
+    /// for it that was of no use.
     fn try_insert(
         &mut self,
         root: &OwnedFd,
@@ -191,10 +288,9 @@ impl Cache {
         variant: u8,
         suffixes: &[(u8, &'static str)],
         candidates: &mut Candidates,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         self.make_room_for_watches()?;
-        let end_of_way = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
-        let (way, last) = name.split_at(end_of_way);
+        let (way, last) = split(name);
         let directory = opening::walk(&mut self.watch, root, self.root, way)?;
         let directory = directory.as_ref().map_or(root.as_fd(), AsFd::as_fd);
         self.at_step(0);
@@ -217,26 +313,38 @@ impl Cache {
         self.at_step(5);
         let Some(Some(chosen)) = candidates.get(chosen) else { return Err(Fault::Now) };
         let facts = facts(&status);
-        let size = usize::try_from(facts.size).unwrap_or(usize::MAX);
-        if size > self.max_content {
-            return Err(Fault::For(LONG_REST));
-        }
-        let wasted = self.make_room(hash, variant, name.len() + size)?;
-        let (put_name, content) = self.store.room(name.len() + size).split_at_mut(name.len());
-        put_name.copy_from_slice(name);
-        if rustix::io::retry_on_intr(|| rustix::io::pread(&chosen.file, &mut *content, 0)) != Ok(size) {
-            return Err(Fault::Now);
-        }
-        self.at_step(6);
         let mut watched = [0; MAX_WATCHED];
         for (place, candidate) in watched.iter_mut().zip(candidates.iter().flatten()) {
             *place = candidate.watch;
         }
-        self.store.put(Record { hash, variant, tag: chosen.tag, facts, watched }, name.len(), size);
-        self.skip_next = if wasted { (self.skip_next + 1).min(MAX_SKIPPED) } else { self.skip_next / 2 };
-        self.skip = self.skip_next;
+        let record = Record { hash, variant, tag: chosen.tag, facts, watched };
+        while let Some(watched) = self.drop_one(hash, Some(variant)) {
+            self.release(watched);
+        }
+        let wasted = self.put(record, name, &chosen.file)?;
         self.drain(None);
-        Ok(())
+        Ok(wasted)
+    }
+
+    /// Reads a content into memory and makes an entry of it. True where something went for it that was of no use.
+    fn put(&mut self, record: Record, name: &[u8], file: &OwnedFd) -> Result<bool, Fault> {
+        let size = usize::try_from(record.facts.size).unwrap_or(usize::MAX);
+        if size <= self.max_short {
+            let wasted = self.make_room(name.len() + size)?;
+            opening::read_whole(file, self.store.room(name, size))?;
+            self.at_step(6);
+            self.store.put(record, name, size);
+            Ok(wasted)
+        } else if size <= self.places.max_content() {
+            let (number, evicted) = self.places.make_room().ok_or(Fault::For(SHORT_REST))?;
+            let wasted = self.evicted(evicted);
+            opening::read_whole(file, self.places.room(number, size))?;
+            self.at_step(6);
+            self.places.put(number, record, name, size);
+            Ok(wasted)
+        } else {
+            Err(Fault::For(LONG_REST))
+        }
     }
 
     /// Takes in all that is queued and drops what has changed. False where it concerns the name that is being inserted, or not
@@ -271,14 +379,21 @@ impl Cache {
 
     fn drop_names(&mut self, names: Names) {
         for name in [names.own, names.base] {
-            while let Some(watched) = self.store.drop_one(name, None) {
+            while let Some(watched) = self.drop_one(name, None) {
                 self.release(watched);
             }
+            self.absences.forget(name);
         }
+    }
+
+    fn drop_one(&mut self, name: NameHash, variant: Option<u8>) -> Option<[i32; MAX_WATCHED]> {
+        self.store.drop_one(name, variant).or_else(|| self.places.drop_one(name, variant))
     }
 
     fn drop_all(&mut self) {
         self.store.clear();
+        self.places.clear();
+        self.absences.clear();
         self.watch.forget_all();
     }
 
@@ -296,11 +411,8 @@ impl Cache {
         }
     }
 
-    /// Makes room for one entry, and for it alone under its name and variant. True where something went that was of no use.
-    fn make_room(&mut self, hash: NameHash, variant: u8, length: usize) -> Result<bool, Fault> {
-        while let Some(watched) = self.store.drop_one(hash, Some(variant)) {
-            self.release(watched);
-        }
+    /// Makes room in the store for a name and a content of so many bytes together. True where something went that was of no use.
+    fn make_room(&mut self, length: usize) -> Result<bool, Fault> {
         let mut wasted = false;
         loop {
             match self.store.make_room(length) {
@@ -332,19 +444,31 @@ impl Cache {
             if self.watch.sweep_all(MOST) {
                 continue;
             }
-            if self.store.is_empty() {
+            if !self.store.is_empty() {
+                let evicted = self.store.evict_oldest();
+                self.evicted(evicted);
+            } else if let Some(evicted) = self.places.evict_any() {
+                self.evicted(Some(evicted));
+            } else if self.watch.is_idle() {
+                return Err(Fault::NoWatches);
+            } else {
                 // All of them are directories.
-                if self.watch.is_idle() {
-                    return Err(Fault::NoWatches);
-                }
+                self.absences.clear();
                 self.watch.forget_all();
-                continue;
             }
-            let evicted = self.store.evict_oldest();
-            self.evicted(evicted);
         }
         Ok(())
     }
+}
+
+/// The directories on the way to a name, with their slashes, and what is in the last of them.
+fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    name.split_at(memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1))
+}
+
+/// What is left beside the places for long contents.
+fn store_bytes(cache_size: usize) -> usize {
+    cache_size - Places::content_bytes(cache_size / 2)
 }
 
 fn entries(cache_size: usize) -> usize {

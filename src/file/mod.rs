@@ -12,9 +12,9 @@ mod testing;
 mod walk;
 mod watch;
 
-use crate::connection::{FileFacts, OpenError, Opened};
+use crate::connection::{Content, FileFacts, FileName, InMemory, OpenError, Opened};
 use crate::http::negotiation::{Coding, Codings};
-use cache::Cache;
+use cache::{Cache, Found, Held, Hit};
 pub use listing::{Desks, EntryFacts, Listing, Progress};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -51,15 +51,22 @@ pub struct Root {
     sidecar_name: Box<[u8]>,
 }
 
-/// A file's content in memory.
-#[derive(Clone, Copy, Debug)]
-pub struct InMemory<'a> {
-    /// What is known of the file.
-    pub facts: FileFacts,
-    /// The content coding of the sidecar, where it is one.
-    pub coding: Option<Coding>,
-    /// All of its content.
-    pub content: &'a [u8],
+/// What is known of a name without opening it.
+#[derive(Debug)]
+pub enum Known<'a> {
+    /// It is a file with this content.
+    Content(InMemory<'a, OpenFile>),
+    /// It leads to nothing.
+    Absent,
+}
+
+/// A file or directory that is open, or a content in memory that is held.
+#[derive(Debug)]
+pub enum OpenFile {
+    /// Open.
+    Descriptor(OwnedFd),
+    /// Held.
+    InMemory(Held),
 }
 
 /// The longest name that the system opens (PATH_MAX), and a sidecar's suffix.
@@ -88,10 +95,10 @@ impl Root {
         self.resolver
     }
 
-    /// Keeps the contents of small files in memory from here on, in `cache_size` bytes and none longer than `max_content`, where
-    /// the system tells what changes.
-    pub fn keep_in_memory(&mut self, cache_size: usize, max_content: usize) {
-        self.cache = Cache::new(&self.directory, cache_size, max_content, self.resolver == Resolver::Openat2);
+    /// Keeps the contents of files in memory from here on, in `cache_size` bytes, where the system tells what changes. What is longer
+    /// than `max_short` is held by its responses, and has to be.
+    pub fn keep_in_memory(&mut self, cache_size: usize, max_short: usize) {
+        self.cache = Cache::new(&self.directory, cache_size, max_short, self.resolver == Resolver::Openat2);
     }
 
     /// The heap memory of a cache of this size, in bytes.
@@ -108,18 +115,31 @@ impl Root {
         }
     }
 
-    /// What [`Self::open_file`] would open, from memory; nothing where it is to be opened. Right for requests that had arrived at
+    /// What [`Self::open_file`] would find, from memory; nothing where it is to be opened. Right for requests that had arrived at
     /// the last [`Self::refresh`].
     #[must_use]
-    pub fn find_in_memory(&self, name: &CStr, codings: Codings) -> Option<InMemory<'_>> {
-        let hit = self.cache.as_ref()?.get(name.to_bytes(), codings.key())?;
+    pub fn find_in_memory(&mut self, name: FileName<'_>, codings: Codings) -> Option<Known<'_>> {
         // The tag of the file itself is 0.
-        let coding = hit.tag.checked_sub(1).and_then(|number| Coding::ALL.get(usize::from(number)).copied());
-        Some(InMemory { facts: hit.facts, coding, content: hit.content })
+        let coding = |tag: u8| tag.checked_sub(1).and_then(|number| Coding::ALL.get(usize::from(number)).copied());
+        Some(Known::Content(match self.cache.as_mut()?.get(name.bytes(), codings.key())? {
+            Found::Short(Hit { facts, tag, content, fields }) => {
+                InMemory { facts, coding: coding(tag), content: Content::Short(content), fields, is_new: false }
+            }
+            Found::Long(Hit { facts, tag, content, fields }) => {
+                let content = Content::Long(OpenFile::InMemory(content));
+                InMemory { facts, coding: coding(tag), content, fields, is_new: false }
+            }
+            Found::Absent => return Some(Known::Absent),
+        }))
     }
 
     /// Brings into memory what [`Self::open_file`] has just opened, where it may be kept there. Right for the same requests.
-    pub fn bring_into_memory(&mut self, name: &CStr, codings: Codings, size: u64) -> Option<InMemory<'_>> {
+    pub fn bring_into_memory(
+        &mut self,
+        name: FileName<'_>,
+        codings: Codings,
+        size: u64,
+    ) -> Option<InMemory<'_, OpenFile>> {
         let cache = self.cache.as_mut().filter(|cache| cache.takes(size))?;
         let mut suffixes = [(0, ""); Coding::ALL.len()];
         let mut count = 0;
@@ -127,8 +147,29 @@ impl Root {
             *place = (coding as u8 + 1, coding.suffix());
             count += 1;
         }
-        let is_kept = cache.insert(&self.directory, name, codings.key(), &suffixes[..count]);
-        if is_kept { self.find_in_memory(name, codings) } else { None }
+        if !cache.insert(&self.directory, name.as_c_str(), codings.key(), &suffixes[..count]) {
+            return None;
+        }
+        match self.find_in_memory(name, codings) {
+            Some(Known::Content(found)) => Some(InMemory { is_new: true, ..found }),
+            Some(Known::Absent) | None => None,
+        }
+    }
+
+    /// Remembers that [`Self::open_file`] has just found nothing, where that is known to stay so until somebody tells.
+    pub fn remember_absence(&mut self, name: FileName<'_>) {
+        if let Some(cache) = &mut self.cache {
+            cache.insert_absence(&self.directory, name.as_c_str());
+        }
+    }
+
+    /// All of a content that is held in memory; nothing where the file is open.
+    #[must_use]
+    pub fn held_content<'a>(&'a self, file: &OpenFile) -> Option<&'a [u8]> {
+        match (file, &self.cache) {
+            (OpenFile::InMemory(held), Some(cache)) => Some(cache.held_content(held)),
+            _ => None,
+        }
     }
 
     /// Gives back what is kept in memory, all but one descriptor, which the kernel takes long to close.
@@ -147,19 +188,19 @@ impl Root {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open_file(&mut self, name: &CStr, codings: Codings) -> Result<Opened<OwnedFd>, OpenError> {
+    pub fn open_file(&mut self, name: &CStr, codings: Codings) -> Result<Opened<OpenFile>, OpenError> {
         let (file, status) = self.open_name(name).map_err(reason)?;
         match FileType::from_raw_mode(status.st_mode) {
             FileType::RegularFile => {}
-            FileType::Directory => return Ok(Opened::Directory(file)),
+            FileType::Directory => return Ok(Opened::Directory(OpenFile::Descriptor(file))),
             _ => return Err(OpenError::Forbidden),
         }
         for coding in codings.iter() {
             if let Some((sidecar, facts)) = self.open_sidecar(name, coding, &status) {
-                return Ok(Opened::File(sidecar, facts, Some(coding)));
+                return Ok(Opened::File(OpenFile::Descriptor(sidecar), facts, Some(coding)));
             }
         }
-        Ok(Opened::File(file, facts(&status), None))
+        Ok(Opened::File(OpenFile::Descriptor(file), facts(&status), None))
     }
 
     fn open_sidecar(&mut self, name: &CStr, coding: Coding, original: &Stat) -> Option<(OwnedFd, FileFacts)> {
@@ -261,12 +302,13 @@ mod tests {
 
     fn open(root: &mut Root, name: &str) -> Found {
         match root.open_file(&CString::new(name).expect("no NUL"), Codings::NONE) {
-            Ok(Opened::File(file, facts, _)) => {
+            Ok(Opened::File(OpenFile::Descriptor(file), facts, _)) => {
                 let mut bytes = vec![0; usize::try_from(facts.size).expect("it is small")];
                 std::fs::File::from(file).read_exact_at(&mut bytes, 0).expect("it was just opened");
                 Found::File(String::from_utf8(bytes).expect("the tests write text"))
             }
-            Ok(Opened::Directory(_)) => Found::Directory,
+            Ok(Opened::Directory(OpenFile::Descriptor(_))) => Found::Directory,
+            Ok(_) => panic!("nothing is in memory"),
             Err(error) => Found::Error(error),
         }
     }

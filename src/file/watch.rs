@@ -236,8 +236,8 @@ impl Watch {
             return Some(if only_opened { opened } else { changed });
         }
         if of_directory && mask.contains(ReadFlags::CREATE) {
-            // It is new: nothing was reached through it. What had its name before has told that it went.
-            return None;
+            // It is new: nothing was reached through it. But its name no longer leads to nothing.
+            return Some(Change::Names(Names::of(watched.names.own, name)));
         }
         if of_directory || name.is_empty() {
             // A directory on the way moved, went, or changed its permissions; or one beside it: rare enough to be treated alike.

@@ -7,7 +7,8 @@ use super::statistics::Tally;
 use crate::alloc::heapless;
 use crate::config::{Config, Limits};
 use crate::connection::{
-    Action, Admission, FileFacts, Input, Listed, Now, OpenError, Opened, Room, State, Table, Time,
+    Action, Admission, Content, FileFacts, InMemory, Input, KEPT_FIELDS_BYTES, KeptFields, Listed, Now, OpenError,
+    Opened, Room, State, Table, Time,
 };
 use crate::http::Reject;
 use crate::http::listing::{Kind, Position};
@@ -309,10 +310,9 @@ impl Driver {
         let peer = &mut self.peers[number];
         match action {
             Action::Wait => return false,
-            Action::Open { name, codings, may_use_memory } => {
-                let (name, wall) = (name.to_bytes().to_vec(), 1_700_000_000_000_000_000 + self.now);
-                let found = look(&name, codings, wall);
-                self.open(number, slot, found, may_use_memory);
+            Action::Open { name, codings } => {
+                let found = look(name.bytes(), codings, 1_700_000_000_000_000_000 + self.now);
+                self.open(number, slot, found);
             }
             Action::ReadFile { file, offset, into } => {
                 assert!(!into.is_empty(), "a read into nothing looks like the end of the file");
@@ -338,7 +338,12 @@ impl Driver {
                 peer.take(&bytes[..count]);
                 return self.sent(number, slot, count, |table, slot, count| table.sent(slot, count));
             }
-            Action::SendFile { file, offset, length } => {
+            Action::SendFile { before, .. } if !before.is_empty() => {
+                let count = peer.room(before.len());
+                peer.take(&before[..count]);
+                return self.sent(number, slot, count, |table, slot, count| table.sent(slot, count));
+            }
+            Action::SendFile { file, offset, length, .. } => {
                 let left = file.left.saturating_sub(offset).min(length).min(FILE_PIECE);
                 let left = usize::try_from(left).expect("it is a piece");
                 if left == 0 && peer.room(1) > 0 {
@@ -384,7 +389,7 @@ impl Driver {
         }
     }
 
-    fn open(&mut self, number: usize, slot: u32, found: Found, may_use_memory: bool) {
+    fn open(&mut self, number: usize, slot: u32, found: Found) {
         let fault = self.fault.take().map_or(8, |fault| fault & 7);
         let outcome = match (fault, found) {
             (0, _) => Err(OpenError::NotFound),
@@ -393,9 +398,7 @@ impl Driver {
             (3, _) => Err(OpenError::Failed),
             (4, _) | (_, Found::Directory) => Ok(Opened::Directory(File::open(0, 0, &self.open))),
             (_, Found::Fails(error)) => Err(error),
-            (5 | 6, Found::File(facts, coding))
-                if may_use_memory && facts.size <= self.table.max_in_memory() as u64 =>
-            {
+            (5 | 6, Found::File(facts, coding)) => {
                 return self.find_in_memory(number, slot, facts, coding, fault == 6);
             }
             (_, Found::File(facts, coding)) => {
@@ -412,7 +415,14 @@ impl Driver {
         let mut content = vec![0; usize::try_from(facts.size).expect("it is small")];
         fill(facts.identity.0, 0, &mut content);
         self.peers[number].looked_up.push(facts.identity.0);
-        heapless!(self.table.found_in_memory(slot, facts, coding, &content, is_new));
+        let (mut memory, mut length) = ([0; KEPT_FIELDS_BYTES], 0);
+        let fields = KeptFields::new(&mut memory, &mut length);
+        let content = if content.len() <= self.table.max_short() {
+            Content::Short(&content)
+        } else {
+            Content::Long(File::open(facts.identity.0, facts.size, &self.open))
+        };
+        heapless!(self.table.found_in_memory(slot, InMemory { facts, coding, content, fields, is_new }));
         self.note_answers(number);
     }
 

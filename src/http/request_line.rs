@@ -57,7 +57,8 @@ impl RequestLine {
     pub fn parse(request: &[u8], line: Span) -> Result<Self, Reject> {
         let bytes = line.of(request);
         let first = bytes.iter().position(|&byte| byte == b' ').ok_or(Reject::RequestLine)?;
-        let last = bytes.iter().rposition(|&byte| byte == b' ').filter(|&last| last > first).ok_or(Reject::RequestLine)?;
+        let last =
+            bytes.iter().rposition(|&byte| byte == b' ').filter(|&last| last > first).ok_or(Reject::RequestLine)?;
         let (method, target, version) = (&bytes[..first], &bytes[first + 1..last], &bytes[last + 1..]);
         let other = target.iter().position(|&byte| !grammar::is(byte, grammar::QUERY) && byte != b'#');
         // No SP is of these, so only a target that has others can be more than one part.

@@ -87,11 +87,17 @@ impl<'a> HeadWriter<'a> {
         self.length
     }
 
+    /// How much has been written, or nothing where the memory was too small.
+    #[must_use]
+    pub fn written(&self) -> Option<usize> {
+        self.complete.then_some(self.length)
+    }
+
     /// Ends the head with its empty line. Returns its length, or nothing where the memory was too small.
     #[must_use]
     pub fn finish(mut self) -> Option<usize> {
         self.put(b"\r\n");
-        self.complete.then_some(self.length)
+        self.written()
     }
 }
 

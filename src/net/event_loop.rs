@@ -15,7 +15,7 @@ use super::stop::Stop;
 use crate::alloc::{HeapUse, thread_heap_use};
 use crate::config::{Config, Site};
 use crate::connection::{Input, Now, Room, Table, Time};
-use crate::file::{Desks, Root};
+use crate::file::{Desks, OpenFile, Root};
 use crate::http::date::DateCache;
 use crate::stats::Counters;
 use crate::trace::{Event, Tracer};
@@ -64,7 +64,7 @@ pub struct EventLoop {
     events: Events,
     listener: Listener,
     stop: Arc<Stop>,
-    table: Table<OwnedFd>,
+    table: Table<OpenFile>,
     sockets: Box<[Socket]>,
     /// Slots that have something to do; each is in it at most once, so it never grows.
     ready: VecDeque<u32>,
@@ -116,7 +116,7 @@ impl EventLoop {
         }
         let slots = config.limits.max_connections;
         let mut table = Table::new(config.limits, config.site.clone(), counters, tracer);
-        root.keep_in_memory(config.cache_size, table.max_in_memory());
+        root.keep_in_memory(config.cache_size, table.max_short());
         // The standard library's keys for hashing are random numbers of the system.
         table.set_seed(std::hash::RandomState::new().build_hasher().finish());
         let event_loop = Self {

@@ -2,11 +2,10 @@
 
 use crate::config::Config;
 use crate::connection::{Pool, Table};
-use crate::file::Root;
+use crate::file::{OpenFile, Root};
 use crate::net::EventLoop;
 use crate::stats::Grouped;
 use crate::trace::ring_bytes;
-use rustix::fd::OwnedFd;
 use std::fmt::{self, Display, Formatter};
 
 /// Every term of the memory that a server takes, in bytes.
@@ -35,13 +34,13 @@ impl MemoryPlan {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let limits = &config.limits;
-        let (receive_buffer, send_buffer) = Table::<OwnedFd>::buffer_bytes(limits);
+        let (receive_buffer, send_buffer) = Table::<OpenFile>::buffer_bytes(limits);
         Self {
             connections: limits.max_connections,
             receive_buffer,
             send_buffer,
             pool: Pool::heap_bytes(limits.pool_size),
-            slot: Table::<OwnedFd>::slot_bytes(),
+            slot: Table::<OpenFile>::slot_bytes(),
             tables: EventLoop::table_bytes(config),
             cache: Root::cache_bytes(config.cache_size),
             log_ring: ring_bytes(config.access_log.is_some()),

@@ -36,7 +36,7 @@ impl World {
         // With no connection left, the invariant that there are no more leases out than connections means that there are none.
         assert_eq!(statistics.invariant_violations, 0);
         let counts = &self.files.counts;
-        assert_eq!(counts.opened.get(), counts.closed.get(), "every file is closed, and once");
+        assert_eq!(counts.opened.get() + counts.held.get(), counts.closed.get(), "every file is closed, and once");
         assert!(self.sockets.iter().all(|socket| socket.client.is_none()), "a socket is left");
         assert!(self.refusals.is_empty(), "a refused newcomer is left");
         self.watch.check_leases();

@@ -45,7 +45,9 @@ const EVENTS: &[&str] = &[
     "several parts come from memory",
     "a content comes from memory",
     "a content in memory waits for room",
-    "a content in memory is passed by",
+    "a content in memory is held",
+    "kept field lines are used",
+    "what goes before a file goes with it",
     "a sidecar",
     "304 beside sidecars",
     "an error page on a connection that persists",
@@ -161,7 +163,9 @@ impl Coverage {
         happened("several parts come from memory", tally.parts_from_memory);
         happened("a content comes from memory", tally.memory_hits);
         happened("a content in memory waits for room", tally.memory_late);
-        happened("a content in memory is passed by", tally.memory_passed);
+        happened("a content in memory is held", tally.memory_held);
+        happened("kept field lines are used", tally.kept_fields_used);
+        happened("what goes before a file goes with it", tally.sent_together);
         happened("a listing waits for the desk", tally.listing_waits);
         happened("a receive fails", tally.receives_failed);
         happened("a send fails", tally.sends_failed);

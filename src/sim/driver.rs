@@ -26,7 +26,7 @@ const MOST_EXPIRED: usize = 1000;
 #[derive(Clone, Copy)]
 enum Progress {
     Sent(usize),
-    FileSent(u64),
+    FileSent(usize, u64),
 }
 
 /// What became of asking a connection what it wants.
@@ -34,7 +34,7 @@ enum Step {
     /// Nothing until something happens.
     Waits,
     Closes,
-    Opens(CString, Codings, bool),
+    Opens(CString, Codings),
     /// A directory by its token, its file and its name, from a place on.
     Lists(u64, usize, Vec<u8>, Box<Position>),
     /// It was done.
@@ -159,7 +159,7 @@ impl World {
             match self.step(slot, client) {
                 Step::Waits => return self.settle(slot, client),
                 Step::Closes => return self.close(slot, client),
-                Step::Opens(name, codings, may_use_memory) => self.open(slot, &name, codings, may_use_memory),
+                Step::Opens(name, codings) => self.open(slot, &name, codings),
                 Step::Lists(token, id, name, position) => {
                     if !self.list(slot, token, id, &name, *position) {
                         break;
@@ -168,7 +168,7 @@ impl World {
                 Step::Goes | Step::Sends(Err(Failure::Interrupted)) => {}
                 Step::Sends(Ok(progress)) => {
                     self.progressed(slot, client, progress);
-                    if let Progress::FileSent(count) = progress {
+                    if let Progress::FileSent(_, count) = progress {
                         file_bytes += count;
                         if file_bytes >= FILE_BYTES_PER_TURN {
                             break;
@@ -214,8 +214,10 @@ impl World {
         match action {
             Action::Wait => return Step::Waits,
             Action::Close => return Step::Closes,
-            Action::Open { name, codings, may_use_memory } => {
-                return Step::Opens(name.to_owned(), codings, may_use_memory);
+            Action::Open { name, codings } => {
+                let (bytes, c_string) = (name.bytes(), name.as_c_str().to_owned());
+                assert_eq!(c_string.to_bytes(), bytes, "a name ends in its only NUL");
+                return Step::Opens(c_string, codings);
             }
             Action::ReadFile { file, offset, into } => {
                 let reading = check_read(under_way, &self.files, file.id, offset, into.len() as u64);
@@ -247,22 +249,34 @@ impl World {
                     Progress::Sent(count)
                 }));
             }
-            Action::SendFile { file, offset, length } => {
+            Action::SendFile { before, .. } if !before.is_empty() && random.chance(500) => {
+                return Step::Sends(wire.room(before.len(), random, faults).map(|count| {
+                    wire.send(&before[..count]);
+                    Progress::Sent(count)
+                }));
+            }
+            Action::SendFile { before, file, offset, length } => {
                 let reading = check_read(under_way, &self.files, file.id, offset, length);
                 self.tally.parts_sent += u64::from(reading.is_of_several);
                 let mut left = self.files.left(file.id).saturating_sub(offset).min(length).min(FILE_BYTES_PER_TURN);
-                if left > 0 && random.chance(faults.file_ends) {
+                if left > 0 && before.is_empty() && random.chance(faults.file_ends) {
                     left = 0;
                     disturbance.cut = true;
                     self.tally.files_ended += 1;
                 }
                 let wanted = usize::try_from(left).expect("it is within the turn's budget");
-                return Step::Sends(wire.room(wanted, random, faults).map(|count| {
-                    let mut content = vec![0; count];
+                return Step::Sends(wire.room(before.len() + wanted, random, faults).map(|count| {
+                    let Some(of_file) = count.checked_sub(before.len()).filter(|count| *count > 0 || wanted == 0)
+                    else {
+                        wire.send(&before[..count]);
+                        return Progress::Sent(count);
+                    };
+                    let mut content = vec![0; of_file];
                     Files::fill(file.id, offset, &mut content);
+                    wire.send(before);
                     wire.send(&content);
-                    socket.need = reading.need_after(offset, count as u64);
-                    Progress::FileSent(count as u64)
+                    socket.need = reading.need_after(offset, of_file as u64);
+                    Progress::FileSent(before.len(), of_file as u64)
                 }));
             }
         }
@@ -283,9 +297,13 @@ impl World {
                 self.mix(count as u64);
                 heapless!(self.table.sent(slot, count));
             }
-            Progress::FileSent(count) => {
+            Progress::FileSent(before, count) => {
                 self.mix(!count);
                 self.tally.truncated += u64::from(count == 0);
+                if before > 0 {
+                    self.tally.sent_together += 1;
+                    heapless!(self.table.sent(slot, before));
+                }
                 heapless!(self.table.file_sent(slot, count));
             }
         }

@@ -27,6 +27,8 @@ pub(super) struct FileCounts {
     /// How many of those were directories.
     pub(super) directories: Cell<u64>,
     pub(super) closed: Cell<u64>,
+    /// How many contents in memory were held instead.
+    pub(super) held: Cell<u64>,
     /// How many are open for each slot.
     open: Box<[Cell<u64>]>,
 }
@@ -328,9 +330,7 @@ impl Files {
     pub(super) fn open(&self, slot: u32, found: Found, wall_nanoseconds: u64) -> Result<Opened<FakeFile>, OpenError> {
         let opened = |id| {
             self.counts.opened.set(self.counts.opened.get() + 1);
-            let open = &self.counts.open[slot as usize];
-            open.set(open.get() + 1);
-            FakeFile { id, slot, counts: Rc::clone(&self.counts) }
+            self.take(slot, id)
         };
         match found {
             Found::File(id, coding) => Ok(Opened::File(opened(id), self.facts(id, wall_nanoseconds), coding)),
@@ -340,6 +340,18 @@ impl Files {
             }
             Found::Fails(error) => Err(error),
         }
+    }
+
+    /// A content in memory that is held as if it were an open file.
+    pub(super) fn hold(&self, slot: u32, id: usize) -> FakeFile {
+        self.counts.held.set(self.counts.held.get() + 1);
+        self.take(slot, id)
+    }
+
+    fn take(&self, slot: u32, id: usize) -> FakeFile {
+        let open = &self.counts.open[slot as usize];
+        open.set(open.get() + 1);
+        FakeFile { id, slot, counts: Rc::clone(&self.counts) }
     }
 
     /// What the file system says of a file now.

@@ -6,31 +6,24 @@ use super::files::{FakeFile, Files, Found};
 use super::heapless;
 use super::request::{Exchange, Expected};
 use super::world::{Need, World};
-use crate::connection::{Action, OpenError, State};
-use crate::http::negotiation::Codings;
+use crate::connection::{Action, Content as In, InMemory, KEPT_FIELDS_BYTES, KeptFields, OpenError, State};
+use crate::http::negotiation::{Coding, Codings};
 use crate::stats::Counters;
+use std::collections::HashMap;
 use std::ffi::CStr;
 
 /// The largest file that is kept in memory, in bytes.
-const MOST_IN_MEMORY: u64 = 14_000;
+const MOST_IN_MEMORY: u64 = 60_000;
+
 /// What a head takes at most besides what the site adds.
 const HEAD: usize = 768;
-/// What the heads of the most parts take, and the end behind them.
-const PARTS: usize = 17 * 256;
 
-/// What became of a content in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    Yes,
-    /// There is something to be sent before.
-    Later,
-    /// There will never be room for it.
-    Never,
-}
+/// The field lines that are kept beside a content, by file, coding, and when the file last changed.
+pub(super) type Kept = HashMap<(usize, Option<u8>, u64, i64), (Box<[u8]>, u16)>;
 
 impl World {
     /// Opens a name, or finds its content in memory.
-    pub(super) fn open(&mut self, slot: u32, name: &CStr, codings: Codings, may_use_memory: bool) {
+    pub(super) fn open(&mut self, slot: u32, name: &CStr, codings: Codings) {
         let wall_nanoseconds = self.now.wall_nanoseconds;
         let mut found = self.files.look(name.to_bytes(), codings);
         let fails = self.random.chance(self.plan.faults.open_fails);
@@ -39,27 +32,40 @@ impl World {
                 Found::Fails(*self.random.pick(&[OpenError::NoDescriptor, OpenError::Failed, OpenError::Forbidden]));
             self.open_failed(slot);
         }
-        let passes_memory = std::mem::take(&mut self.sockets[slot as usize].passes_memory);
-        assert_eq!(may_use_memory, !passes_memory, "only a content that fits never is read from its file");
         if let Found::File(id, coding) = found
-            && may_use_memory
             && self.files.left(id) == self.files.size(id)
             && self.files.size(id) <= MOST_IN_MEMORY
             && self.random.chance(self.plan.memory)
         {
-            let mut content = vec![0; usize::try_from(self.files.size(id)).expect("it is small")];
-            Files::fill(id, 0, &mut content);
-            let facts = self.files.facts(id, wall_nanoseconds);
-            let is_new = self.random.chance(300);
-            self.sockets[slot as usize].was_opened |= is_new;
-            heapless!(self.table.found_in_memory(slot, facts, coding, &content, is_new));
-            return self.offered(slot, name, content.len());
+            return self.find_in_memory(slot, name, id, coding);
         }
         self.sockets[slot as usize].was_opened = false;
         self.waited_for_room(slot);
         let outcome = self.files.open(slot, found, wall_nanoseconds);
         heapless!(self.table.opened(slot, outcome));
         self.note_answers(slot);
+    }
+
+    /// The content of a name is in memory: short, or held until it is sent.
+    fn find_in_memory(&mut self, slot: u32, name: &CStr, id: usize, coding: Option<Coding>) {
+        let mut content = vec![0; usize::try_from(self.files.size(id)).expect("it is small")];
+        Files::fill(id, 0, &mut content);
+        let facts = self.files.facts(id, self.now.wall_nanoseconds);
+        let is_new = self.random.chance(300);
+        self.sockets[slot as usize].was_opened |= is_new;
+        let is_short = content.len() <= self.table.max_short() && self.random.chance(700);
+        let in_memory = if is_short { In::Short(&content) } else { In::Long(self.files.hold(slot, id)) };
+        let key = (id, coding.map(|coding| coding as u8), facts.identity.1, facts.modified_seconds);
+        if self.random.chance(200) {
+            self.kept.remove(&key);
+        }
+        let room = if self.random.chance(100) { 50 } else { KEPT_FIELDS_BYTES };
+        let (memory, length) = self.kept.entry(key).or_insert_with(|| (vec![0; room].into_boxed_slice(), 0));
+        self.tally.kept_fields_used += u64::from(*length > 0);
+        let fields = KeptFields::new(memory, length);
+        let found = InMemory { facts, coding, content: in_memory, fields, is_new };
+        heapless!(self.table.found_in_memory(slot, found));
+        self.offered(slot, name, content.len(), is_short);
     }
 
     /// The answer that `slot` is to begin next is another than it should be.
@@ -72,48 +78,42 @@ impl World {
     }
 
     /// A content was offered from memory: finds out whether it was taken, and whether that was right.
-    fn offered(&mut self, slot: u32, name: &CStr, length: usize) {
-        let taken = if self.note_answers(slot) > 0 {
-            Taken::Yes
+    fn offered(&mut self, slot: u32, name: &CStr, length: usize, is_short: bool) {
+        let is_taken = if self.note_answers(slot) > 0 {
+            true
         } else {
             assert_eq!(self.table.state(slot), State::Processing, "no answer was begun");
             // Asking twice changes nothing where the answer waits for the driver.
             match self.table.next_action(slot) {
-                Action::Send(_) => Taken::Later,
-                Action::Open { name: next, may_use_memory: false, .. } if next == name => Taken::Never,
-                Action::Open { name: next, may_use_memory: true, .. } => {
-                    let is_page = next.to_bytes().ends_with(b".html") && next.to_bytes().len() == "404.html".len();
+                Action::Send(_) => false,
+                Action::Open { name: next, .. } => {
+                    let is_page = next.bytes().ends_with(b".html") && next.bytes().len() == "404.html".len();
                     assert!(is_page, "{next:?} is opened after {name:?} was found in memory");
-                    Taken::Yes
+                    true
                 }
                 action => panic!("{action:?} after {name:?} was found in memory"),
             }
         };
-        let limits = self.plan.limits;
-        let least = length + HEAD + self.plan.site.head_bytes();
-        let fits = least + PARTS <= limits.buffer_size;
         let waited = self.waited_for_room(slot);
-        match taken {
-            Taken::Yes => {
-                assert!(least <= limits.buffer_size, "{length} bytes were taken from memory without room for them");
-                let was_opened = std::mem::take(&mut self.sockets[slot as usize].was_opened);
-                self.tally.memory_hits += u64::from(!was_opened);
-                self.tally.memory_misses += u64::from(was_opened);
-                self.tally.memory_late += u64::from(waited);
-                if let Some(Content::Parts(_)) = self.content_under_way(slot) {
-                    self.tally.parts_from_memory += 1;
-                }
+        if is_taken {
+            let least = length + HEAD + self.plan.site.head_bytes();
+            assert!(
+                !is_short || least <= self.plan.limits.buffer_size,
+                "{length} bytes were taken without room for them"
+            );
+            let was_opened = std::mem::take(&mut self.sockets[slot as usize].was_opened);
+            self.tally.memory_hits += u64::from(!was_opened);
+            self.tally.memory_misses += u64::from(was_opened);
+            self.tally.memory_late += u64::from(waited);
+            self.tally.memory_held += u64::from(!is_short);
+            if let Some(Content::Parts(_)) = self.content_under_way(slot) {
+                self.tally.parts_from_memory += 1;
             }
-            Taken::Later => {
-                assert!(!waited, "what waits for room finds none when everything is sent");
-                self.sockets[slot as usize].waits_for_room = true;
-                self.tally.memory_waits += 1;
-            }
-            Taken::Never => {
-                assert!(!fits, "{length} bytes in memory are passed by though there is room for them");
-                self.sockets[slot as usize].passes_memory = true;
-                self.tally.memory_passed += 1;
-            }
+        } else {
+            assert!(is_short, "what is held needs no room");
+            assert!(!waited, "what waits for room finds none when everything is sent");
+            self.sockets[slot as usize].waits_for_room = true;
+            self.tally.memory_waits += 1;
         }
     }
 

@@ -4,6 +4,7 @@ use super::client::{Act, Client};
 use super::coverage::Coverage;
 use super::files::{FakeFile, Files, PRESENT};
 use super::listing::UnderWay;
+use super::opening::Kept;
 use super::plan::Plan;
 use super::random::Random;
 use super::watch::Watch;
@@ -35,8 +36,6 @@ pub(super) struct Socket {
     pub(super) registered: bool,
     /// A content in memory was not taken over yet, because something is to be sent before.
     pub(super) waits_for_room: bool,
-    /// It never will be.
-    pub(super) passes_memory: bool,
     /// The file was opened to bring its content into memory.
     pub(super) was_opened: bool,
     /// What the response under way needs its file for.
@@ -74,7 +73,9 @@ pub(super) struct Tally {
     /// The same, but the file was opened to bring it there.
     pub(super) memory_misses: u64,
     pub(super) memory_late: u64,
-    pub(super) memory_passed: u64,
+    pub(super) memory_held: u64,
+    pub(super) kept_fields_used: u64,
+    pub(super) sent_together: u64,
     /// Those that wait for room, or did so when their connection was lost.
     pub(super) memory_waits: u64,
     /// Answers of several parts that came from memory; and how often some of a part was read, or sent without being read.
@@ -99,6 +100,7 @@ pub(super) struct World {
     pub(super) random: Random,
     pub(super) plan: Plan,
     pub(super) files: Files,
+    pub(super) kept: Kept,
     pub(super) clients: Vec<Client>,
     pub(super) table: Table<FakeFile>,
     pub(super) counters: Arc<Counters>,
@@ -210,6 +212,7 @@ impl World {
             random,
             plan,
             files,
+            kept: Kept::new(),
             clients,
         };
         world.table.set_panic_on_violation(true);

@@ -63,7 +63,7 @@ impl TestTable {
     pub(in crate::connection) fn step(&mut self, slot: u32) -> bool {
         match self.table.next_action(slot) {
             Action::Wait => return false,
-            Action::Open { name, .. } if name.to_bytes().starts_with(b"[") => {
+            Action::Open { name, .. } if name.bytes().starts_with(b"[") => {
                 self.table.opened(slot, Ok(Opened::Directory(2)))
             }
             Action::Open { .. } => {

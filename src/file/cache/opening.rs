@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use std::ffi::CStr;
 
 /// The longest name that is cached, in bytes.
-const MAX_NAME: usize = 255;
+pub(super) const MAX_NAME: usize = 255;
 /// Room for one component with the suffix of a sidecar and NUL.
 const COMPONENT_BYTES: usize = MAX_NAME + 17;
 /// The most directories on the way to a file, the root included.
@@ -145,6 +145,26 @@ pub(super) fn open_all(
         }
     }
     Ok(0)
+}
+
+/// Makes sure that a directory has nothing of this name.
+pub(super) fn look_for_nothing(directory: BorrowedFd<'_>, last: &[u8]) -> Result<(), Fault> {
+    let mut memory = [0; COMPONENT_BYTES];
+    let name = with_nul(&mut memory, last, b"")?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat2(directory, name, flags, Mode::empty(), RESOLVE_PLAINLY) {
+        Err(Errno::NOENT) => Ok(()),
+        _ => Err(Fault::Now),
+    }
+}
+
+/// Reads a content that fills the memory.
+pub(super) fn read_whole(file: &OwnedFd, memory: &mut [u8]) -> Result<(), Fault> {
+    let length = memory.len();
+    match rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *memory, 0)) {
+        Ok(count) if count == length => Ok(()),
+        _ => Err(Fault::Now),
+    }
 }
 
 /// The state of the chosen candidate as it is now that nobody writes to any of them, if it still is the one to be chosen.

@@ -3,9 +3,8 @@
 //! All memory is taken by [`Store::new`]. The ring is written round and round; what is overwritten is always the oldest. This
 //! file knows no system call: that what it holds is still true is the business of its owner.
 
-use crate::connection::FileFacts;
+use crate::connection::{FileFacts, KeptFields};
 use crate::file::names::NameHash;
-use std::cell::Cell;
 
 /// How many files one answer depends on at most: the file itself and a sidecar for each content coding.
 pub(super) const MAX_WATCHED: usize = 4;
@@ -22,26 +21,29 @@ pub(super) struct Record {
 }
 
 /// What a look-up found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::file) struct Hit<'a> {
+#[derive(Debug)]
+pub(in crate::file) struct Hit<'a, Content> {
     /// The facts of the file whose content it is.
     pub(in crate::file) facts: FileFacts,
     /// Which content coding was chosen, as the caller of `insert` numbers them; 0 for none.
     pub(in crate::file) tag: u8,
-    pub(in crate::file) content: &'a [u8],
+    pub(in crate::file) content: Content,
+    pub(in crate::file) fields: KeptFields<'a>,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     record: Record,
-    /// INVARIANT: `start..start + name_length + content_length` lies inside the memory, is not empty, and belongs to no other
-    /// entry of the queue.
+    /// INVARIANT: `start..start + name_length + fields_bytes + content_length` lies inside the memory, is not empty, and belongs to
+    /// no other entry of the queue.
     start: usize,
     name_length: usize,
     content_length: usize,
+    /// How much was written of the memory for field lines.
+    fields_length: u16,
     /// Whether the index leads to it.
     live: bool,
-    hits: Cell<u8>,
+    hits: u8,
 }
 
 /// What [`Store::make_room`] did.
@@ -66,6 +68,8 @@ pub(super) struct Evicted {
 #[derive(Debug)]
 pub(super) struct Store {
     memory: Box<[u8]>,
+    /// How much of it each entry has for field lines, between its name and its content.
+    fields_bytes: usize,
     /// A ring as well: `used` entries from `oldest` on, in the order of their starts.
     entries: Box<[Entry]>,
     oldest: usize,
@@ -77,9 +81,10 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(bytes: usize, entries: usize) -> Self {
+    pub(super) fn new(bytes: usize, entries: usize, fields_bytes: usize) -> Self {
         Self {
             memory: vec![0; bytes].into_boxed_slice(),
+            fields_bytes,
             entries: std::iter::repeat_with(Entry::default).take(entries).collect(),
             oldest: 0,
             used: 0,
@@ -92,15 +97,15 @@ impl Store {
         bytes + entries * size_of::<Entry>() + index_places(entries) * size_of::<u32>()
     }
 
-    pub(super) fn find(&self, hash: NameHash, name: &[u8], variant: u8) -> Option<Hit<'_>> {
+    pub(super) fn find(&mut self, hash: NameHash, name: &[u8], variant: u8) -> Option<Hit<'_, &[u8]>> {
         let (_, number) = self.search(hash, |entry| entry.record.variant == variant && self.name(entry) == name)?;
-        let entry = &self.entries[number];
-        if entry.hits.get() < u8::MAX {
-            entry.hits.set(entry.hits.get() + 1);
-        }
+        let entry = &mut self.entries[number];
+        entry.hits = entry.hits.saturating_add(1);
         let start = entry.start + entry.name_length;
-        let content = &self.memory[start..start + entry.content_length];
-        Some(Hit { facts: entry.record.facts, tag: entry.record.tag, content })
+        let memory = &mut self.memory[start..start + self.fields_bytes + entry.content_length];
+        let (fields, content) = memory.split_at_mut(self.fields_bytes);
+        let fields = KeptFields::new(fields, &mut entry.fields_length);
+        Some(Hit { facts: entry.record.facts, tag: entry.record.tag, content, fields })
     }
 
     /// Like [`Store::find`], without counting as use.
@@ -133,8 +138,9 @@ impl Store {
         (place + 1) & (self.index.len() - 1)
     }
 
-    /// Takes one step towards `length` contiguous bytes and a free entry.
+    /// Takes one step towards a free entry and room for a name and a content of so many bytes together.
     pub(super) fn make_room(&mut self, length: usize) -> Room {
+        let length = length + self.fields_bytes;
         if length == 0 || length > self.memory.len() {
             return Room::TooLarge;
         }
@@ -157,18 +163,21 @@ impl Store {
         Room::Ready
     }
 
-    /// The next `length` bytes, for which [`Store::make_room`] has made room, to be written before [`Store::put`].
-    pub(super) fn room(&mut self, length: usize) -> &mut [u8] {
-        &mut self.memory[self.head..self.head + length]
+    /// Memory for the content of an entry with this name, for both of which [`Store::make_room`] has made room, to be written before
+    /// [`Store::put`].
+    pub(super) fn room(&mut self, name: &[u8], content_length: usize) -> &mut [u8] {
+        let start = self.head + name.len() + self.fields_bytes;
+        &mut self.memory[start..start + content_length]
     }
 
-    /// Makes an entry of what was written into [`Store::room`]: a name and its content.
-    pub(super) fn put(&mut self, record: Record, name_length: usize, content_length: usize) {
+    /// Makes an entry of a name and of what was written into [`Store::room`].
+    pub(super) fn put(&mut self, record: Record, name: &[u8], content_length: usize) {
         let number = (self.oldest + self.used) % self.entries.len();
-        let start = self.head;
-        self.head += name_length + content_length;
+        let (start, name_length) = (self.head, name.len());
+        self.memory[start..start + name_length].copy_from_slice(name);
+        self.head += name_length + self.fields_bytes + content_length;
         self.used += 1;
-        self.entries[number] = Entry { record, start, name_length, content_length, live: true, hits: Cell::new(0) };
+        self.entries[number] = Entry { record, start, name_length, content_length, live: true, ..Entry::default() };
         let mut place = self.home(record.hash);
         while self.index[place] != 0 {
             place = self.after(place);
@@ -188,7 +197,7 @@ impl Store {
         if !entry.live {
             return None;
         }
-        let evicted = Evicted { watched: entry.record.watched, hits: entry.hits.get() };
+        let evicted = Evicted { watched: entry.record.watched, hits: entry.hits };
         let wanted = u32::try_from(number + 1).unwrap_or(0);
         let mut place = self.home(entry.record.hash);
         while self.index[place] != wanted {
@@ -258,9 +267,8 @@ mod tests {
     struct Model(VecDeque<Put>);
 
     impl Model {
-        fn find(&self, name: &[u8], variant: u8) -> Option<&[u8]> {
-            let found = self.0.iter().find(|put| put.live && put.name == name && put.variant == variant);
-            found.map(|put| put.content.as_slice())
+        fn find(&self, name: &[u8], variant: u8) -> Option<&Put> {
+            self.0.iter().find(|put| put.live && put.name == name && put.variant == variant)
         }
 
         fn drop_number(&mut self, number: i32) {
@@ -289,9 +297,7 @@ mod tests {
                 Room::TooLarge => panic!("it is smaller than the memory"),
             }
         }
-        let room = store.room(length);
-        room[..name.len()].copy_from_slice(name);
-        room[name.len()..].copy_from_slice(content);
+        store.room(name, content.len()).copy_from_slice(content);
         let record = Record {
             hash: hash(name),
             variant,
@@ -299,7 +305,7 @@ mod tests {
             facts: FileFacts { size: content.len() as u64, ..FileFacts::default() },
             watched: [number, 0, 0, 0],
         };
-        store.put(record, name.len(), content.len());
+        store.put(record, name, content.len());
         model.0.push_back(Put { number, name: name.to_vec(), variant, content: content.to_vec(), live: true });
     }
 
@@ -317,7 +323,7 @@ mod tests {
         for seed in 0..60 {
             let state = &mut (seed as u64 * 1_000_003);
             let (bytes, entries) = [(300, 16), (4096, 16), (2000, 64), (50, 3), (1000, 1000)][seed % 5];
-            let (mut store, mut model) = (Store::new(bytes, entries), Model::default());
+            let (mut store, mut model) = (Store::new(bytes, entries, seed % 7), Model::default());
             for step in 0..3000 {
                 let name = vec![random(state, 40) as u8 + 1; 1 + random(state, 5)];
                 let variant = random(state, 3) as u8;
@@ -339,15 +345,18 @@ mod tests {
                         model.0.clear();
                     }
                     _ => {
-                        let found = store.find(hash(&name), &name, variant);
-                        assert_eq!(
-                            found.map(|hit| hit.content),
-                            model.find(&name, variant),
-                            "seed {seed}, step {step}"
-                        );
-                        assert!(found.is_none_or(|hit| hit.tag == variant + 100));
-                        assert!(found.is_none_or(|hit| hit.facts.size == hit.content.len() as u64));
-                        assert_eq!(store.contains(hash(&name), &name, variant), found.is_some());
+                        let is_there = store.contains(hash(&name), &name, variant);
+                        let (found, expected) = (store.find(hash(&name), &name, variant), model.find(&name, variant));
+                        assert_eq!(is_there, expected.is_some(), "seed {seed}, step {step}");
+                        assert_eq!(found.is_some(), is_there);
+                        if let Some((mut hit, put)) = found.zip(expected) {
+                            assert_eq!(hit.content, put.content, "seed {seed}, step {step}");
+                            assert_eq!((hit.tag, hit.facts.size), (variant + 100, put.content.len() as u64));
+                            // Whoever finds it first leaves two bytes for all that come later, if there is room for them.
+                            let number = &put.number.to_le_bytes()[..2];
+                            let kept = hit.fields.get_or_write(|lines| lines.put(number));
+                            assert_eq!(kept, (seed % 7 >= 2).then_some(number));
+                        }
                     }
                 }
                 let live = model.0.iter().filter(|put| put.live).count();
@@ -360,7 +369,7 @@ mod tests {
 
     #[test]
     fn an_entry_may_fill_the_memory_and_none_may_be_larger() {
-        let (mut store, mut model) = (Store::new(100, 16), Model::default());
+        let (mut store, mut model) = (Store::new(104, 16, 4), Model::default());
         put(&mut store, &mut model, 1, b"a", 0, &[7; 99]);
         assert_eq!(store.find(hash(b"a"), b"a", 0).map(|hit| hit.content), Some(&[7; 99][..]));
         assert_eq!(store.make_room(101), Room::TooLarge);
@@ -371,7 +380,7 @@ mod tests {
 
     #[test]
     fn an_entry_tells_how_often_it_was_found() {
-        let (mut store, mut model) = (Store::new(100, 16), Model::default());
+        let (mut store, mut model) = (Store::new(100, 16, 4), Model::default());
         put(&mut store, &mut model, 1, b"a", 0, b"content");
         for _ in 0..300 {
             assert!(store.find(hash(b"a"), b"a", 0).is_some());

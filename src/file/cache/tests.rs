@@ -1,11 +1,14 @@
 //! Promise P8 put to the test: every kind of change, at every moment.
 
+mod absences;
 mod limits;
+mod long;
 mod races;
 mod sidecars;
 
 use super::*;
 use crate::alloc::thread_heap_use;
+use crate::connection::FileFacts;
 use crate::file::testing::{Mapping, mount_over, mount_overlay, truncate, unmount, unshare_mounts};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps};
 use std::ffi::CString;
@@ -38,6 +41,14 @@ impl Debug for Interference {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str("Interference")
     }
+}
+
+/// What was found in the cache.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    facts: FileFacts,
+    tag: u8,
+    content: Vec<u8>,
 }
 
 /// A document root and its cache.
@@ -88,8 +99,20 @@ impl Site {
         self.insert(name)
     }
 
-    fn get(&self, name: &str) -> Option<Vec<u8>> {
-        self.cache.get(name.as_bytes(), 0).map(|hit| hit.content.to_vec())
+    fn get(&mut self, name: &str) -> Option<Vec<u8>> {
+        self.look(name, 0).map(|seen| seen.content)
+    }
+
+    /// What is cached under a name for one variant.
+    fn look(&mut self, name: &str, variant: u8) -> Option<Seen> {
+        let (facts, tag, held) = match self.cache.get(name.as_bytes(), variant)? {
+            Found::Short(Hit { facts, tag, content, .. }) => {
+                return Some(Seen { facts, tag, content: content.to_vec() });
+            }
+            Found::Long(Hit { facts, tag, content, .. }) => (facts, tag, content),
+            Found::Absent => return None,
+        };
+        Some(Seen { facts, tag, content: self.cache.held_content(&held).to_vec() })
     }
 
     /// What the next turn's requests get from the cache.
@@ -101,8 +124,8 @@ impl Site {
     /// Tag and content of the variant with codings.
     fn get_coded(&mut self, name: &str) -> Option<(u8, String)> {
         self.cache.refresh();
-        let hit = self.cache.get(name.as_bytes(), CODED)?;
-        Some((hit.tag, String::from_utf8(hit.content.to_vec()).expect("the tests write text")))
+        let seen = self.look(name, CODED)?;
+        Some((seen.tag, String::from_utf8(seen.content).expect("the tests write text")))
     }
 }
 
@@ -157,10 +180,10 @@ fn what_was_inserted_is_found_with_its_facts() {
         assert_eq!(site.get_next("a/b/f.txt").as_deref(), Some(&b"content"[..]));
         assert_eq!(site.get("empty").as_deref(), Some(&b""[..]));
     }
-    let hit = site.cache.get(b"a/b/f.txt", 0).expect("it was found before");
+    let hit = site.look("a/b/f.txt", 0).expect("it was found before");
     let status = rustix::fs::stat(site.path("a/b/f.txt")).expect("it is there");
     assert_eq!((hit.facts, hit.tag), (facts(&status), 0));
-    assert_eq!(site.cache.get(b"a/b/f.txt", 1), None, "another variant is another entry");
+    assert_eq!(site.look("a/b/f.txt", 1), None, "another variant is another entry");
     assert_eq!(site.get("a/b/f.tx"), None);
 }
 
@@ -318,8 +341,8 @@ fn what_is_mapped_for_writing_is_never_cached() {
 fn what_cannot_be_watched_over_is_not_cached() {
     let mut site = Site::new();
     site.write("a/f", "one");
-    site.write("large", vec![7; MAX_CONTENT + 1]);
-    site.write("largest", vec![7; MAX_CONTENT]);
+    site.write("large", vec![7; places::MAX_LONG + 1]);
+    site.write("largest", vec![7; places::MAX_LONG]);
     site.write("linked", "one");
     fs::hard_link(site.path("linked"), site.path("a/linked")).expect("one file system");
     symlink("a/f", site.path("link")).expect("nothing is there");

@@ -69,7 +69,7 @@ fn a_full_table_of_watches_gives_up_the_oldest() {
     site.cache.watch.limit_to(60);
     for _ in 0..3 {
         for name in &names {
-            site.cache.skip = 0;
+            site.cache.contents = Restraint::default();
             assert!(site.insert(name), "{name}");
             assert_eq!(site.get(name), Some(name.clone().into_bytes()));
         }
@@ -80,7 +80,7 @@ fn a_full_table_of_watches_gives_up_the_oldest() {
     for directory in 0..100 {
         let name = format!("more/{directory}/f");
         site.write(&name, "f");
-        site.cache.skip = 0;
+        site.cache.contents = Restraint::default();
         assert!(site.insert(&name), "directories do not fill the table for good");
     }
 }

@@ -1,0 +1,260 @@
+//! The memory of the hot-file cache for long contents: places of one size, each for one file.
+//!
+//! A response does not copy a long content, it holds its place until it is sent, and a place that is held is neither written nor
+//! given to another file. Whoever reads slowly keeps places from being filled, and nothing more: what finds none is opened.
+
+use super::store::{Evicted, Hit, MAX_WATCHED, Record};
+use crate::connection::{KEPT_FIELDS_BYTES, KeptFields};
+use crate::file::names::NameHash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The longest content that is kept, in bytes.
+pub(super) const MAX_LONG: usize = 128 * 1024;
+/// The longest name that is kept, in bytes.
+const MAX_NAME: usize = super::opening::MAX_NAME;
+const PLACE_BYTES: usize = MAX_NAME + KEPT_FIELDS_BYTES + MAX_LONG;
+
+/// A content in its place, held there as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    number: usize,
+    content_length: usize,
+    /// INVARIANT: as many of the place's holders as there are of these for it. Only the loop's thread changes them; they are
+    /// atomic so that an open file may cross threads with the server before it runs.
+    holders: Arc<[AtomicU32]>,
+}
+
+impl Held {
+    fn new(number: usize, content_length: usize, holders: &Arc<[AtomicU32]>) -> Self {
+        let count = &holders[number];
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self { number, content_length, holders: Arc::clone(holders) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let count = &self.holders[self.number];
+        count.store(count.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    record: Record,
+    name_length: usize,
+    fields_length: u16,
+    content_length: usize,
+    /// Whether the file may be found in it.
+    live: bool,
+    hits: u8,
+    /// Whether it was found since somebody last looked for a place to fill.
+    is_fresh: bool,
+}
+
+/// All places. Their memory is zeroed pages of the system until it is used.
+#[derive(Debug)]
+pub(super) struct Places {
+    memory: Box<[u8]>,
+    places: Box<[Place]>,
+    holders: Arc<[AtomicU32]>,
+    /// Where the search for a place to fill goes on.
+    next: usize,
+}
+
+impl Places {
+    /// As many as `bytes` have room for.
+    pub(super) fn new(bytes: usize) -> Self {
+        let count = bytes / PLACE_BYTES;
+        Self {
+            memory: vec![0; count * PLACE_BYTES].into_boxed_slice(),
+            places: std::iter::repeat_with(Place::default).take(count).collect(),
+            holders: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
+            next: 0,
+        }
+    }
+
+    pub(super) fn heap_bytes(bytes: usize) -> usize {
+        let count = bytes / PLACE_BYTES;
+        // An Arc keeps two counts of its own.
+        let shared = (2 * size_of::<usize>() + count * size_of::<AtomicU32>()).next_multiple_of(align_of::<usize>());
+        count * (PLACE_BYTES + size_of::<Place>()) + shared
+    }
+
+    /// How much of so many bytes the places take.
+    pub(super) fn content_bytes(bytes: usize) -> usize {
+        bytes / PLACE_BYTES * PLACE_BYTES
+    }
+
+    /// The longest content for which there is a place.
+    pub(super) fn max_content(&self) -> usize {
+        if self.places.is_empty() { 0 } else { MAX_LONG }
+    }
+
+    fn memory_of(&self, number: usize) -> &[u8] {
+        &self.memory[number * PLACE_BYTES..(number + 1) * PLACE_BYTES]
+    }
+
+    fn number_of(&self, hash: NameHash, name: &[u8], variant: u8) -> Option<usize> {
+        self.places.iter().enumerate().position(|(number, place)| {
+            place.live
+                && place.record.hash == hash
+                && place.record.variant == variant
+                && &self.memory_of(number)[..place.name_length] == name
+        })
+    }
+
+    pub(super) fn find(&mut self, hash: NameHash, name: &[u8], variant: u8) -> Option<Hit<'_, Held>> {
+        let number = self.number_of(hash, name, variant)?;
+        let place = &mut self.places[number];
+        place.hits = place.hits.saturating_add(1);
+        place.is_fresh = true;
+        let start = number * PLACE_BYTES + MAX_NAME;
+        let fields = &mut self.memory[start..start + KEPT_FIELDS_BYTES];
+        Some(Hit {
+            facts: place.record.facts,
+            tag: place.record.tag,
+            content: Held::new(number, place.content_length, &self.holders),
+            fields: KeptFields::new(fields, &mut place.fields_length),
+        })
+    }
+
+    /// Like [`Self::find`], without counting as use.
+    pub(super) fn contains(&self, hash: NameHash, name: &[u8], variant: u8) -> bool {
+        self.number_of(hash, name, variant).is_some()
+    }
+
+    /// A content that is held.
+    pub(super) fn content(&self, held: &Held) -> &[u8] {
+        &self.memory_of(held.number)[MAX_NAME + KEPT_FIELDS_BYTES..][..held.content_length]
+    }
+
+    /// Empties a place to be filled: the first that nobody holds and that was not found lately. Its number, and what was given up
+    /// for it; nothing where all are held.
+    pub(super) fn make_room(&mut self) -> Option<(usize, Option<Evicted>)> {
+        let is_free = |number: &usize| self.holders[*number].load(Ordering::Relaxed) == 0;
+        // Whatever is fresh now is not the second time round.
+        for _ in 0..2 * self.places.len() {
+            let number = self.next;
+            self.next = (self.next + 1) % self.places.len();
+            let place = &mut self.places[number];
+            if is_free(&number) && !(place.live && std::mem::take(&mut place.is_fresh)) {
+                let evicted = place.live.then_some(Evicted { watched: place.record.watched, hits: place.hits });
+                place.live = false;
+                return Some((number, evicted));
+            }
+        }
+        None
+    }
+
+    /// The memory for the name and for the content of so many bytes, [`MAX_LONG`] at most, in a place that was emptied.
+    pub(super) fn room(&mut self, number: usize, length: usize) -> &mut [u8] {
+        &mut self.memory[number * PLACE_BYTES..][MAX_NAME + KEPT_FIELDS_BYTES..][..length]
+    }
+
+    /// Makes the file findable whose content was written into [`Self::room`].
+    pub(super) fn put(&mut self, number: usize, record: Record, name: &[u8], content_length: usize) {
+        self.memory[number * PLACE_BYTES..][..name.len()].copy_from_slice(name);
+        let place = Place { record, name_length: name.len(), content_length, live: true, ..Place::default() };
+        self.places[number] = place;
+    }
+
+    /// Drops one file of this name, of the given variant or any, and returns its watches. Who holds its content keeps it.
+    pub(super) fn drop_one(&mut self, hash: NameHash, variant: Option<u8>) -> Option<[i32; MAX_WATCHED]> {
+        let place = self.places.iter_mut().find(|place| {
+            place.live && place.record.hash == hash && variant.is_none_or(|variant| place.record.variant == variant)
+        })?;
+        place.live = false;
+        Some(place.record.watched)
+    }
+
+    /// Drops one file or other, where there is any.
+    pub(super) fn evict_any(&mut self) -> Option<Evicted> {
+        let place = self.places.iter_mut().find(|place| place.live)?;
+        place.live = false;
+        Some(Evicted { watched: place.record.watched, hits: place.hits })
+    }
+
+    pub(super) fn clear(&mut self) {
+        for place in &mut self.places {
+            place.live = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::FileFacts;
+
+    fn hash(name: &[u8]) -> NameHash {
+        NameHash::seeded(7).with(name)
+    }
+
+    fn put(places: &mut Places, name: &[u8], content: &[u8]) -> Option<Option<Evicted>> {
+        let (number, evicted) = places.make_room()?;
+        places.room(number, content.len()).copy_from_slice(content);
+        let facts = FileFacts { size: content.len() as u64, ..FileFacts::default() };
+        let record = Record { hash: hash(name), variant: 0, tag: 3, facts, watched: [i32::from(name[0]), 0, 0, 0] };
+        places.put(number, record, name, content.len());
+        Some(evicted)
+    }
+
+    fn hold(places: &mut Places, name: &[u8]) -> Option<Held> {
+        places.find(hash(name), name, 0).map(|hit| hit.content)
+    }
+
+    #[test]
+    fn a_held_content_stays_while_its_file_changes_and_others_come() {
+        let mut places = Places::new(2 * PLACE_BYTES);
+        assert_eq!(put(&mut places, b"a", &[1; MAX_LONG]), Some(None));
+        let held = hold(&mut places, b"a").expect("it was put");
+        assert_eq!(places.drop_one(hash(b"a"), None), Some([i32::from(b'a'), 0, 0, 0]));
+        assert!(hold(&mut places, b"a").is_none());
+        for name in [b"b", b"c", b"d"] {
+            assert!(put(&mut places, name, &[2; MAX_LONG]).is_some());
+            assert!(places.content(&held).iter().all(|&byte| byte == 1));
+        }
+        drop(held);
+        assert_eq!(put(&mut places, b"e", b"e"), Some(None), "the place of the dropped file is free");
+        assert!(places.contains(hash(b"d"), b"d", 0) && places.contains(hash(b"e"), b"e", 0));
+    }
+
+    #[test]
+    fn where_all_are_held_there_is_no_place() {
+        let mut places = Places::new(2 * PLACE_BYTES);
+        assert!(put(&mut places, b"a", b"a").is_some() && put(&mut places, b"b", b"b").is_some());
+        let held = [hold(&mut places, b"a"), hold(&mut places, b"b"), hold(&mut places, b"b")];
+        assert_eq!(put(&mut places, b"c", b"c"), None);
+        let [_first, second, third] = held;
+        drop(second);
+        assert_eq!(put(&mut places, b"c", b"c"), None, "somebody holds it still");
+        drop(third);
+        let evicted = Evicted { watched: [i32::from(b'b'), 0, 0, 0], hits: 2 };
+        assert_eq!(put(&mut places, b"c", b"c"), Some(Some(evicted)));
+        assert_eq!(Places::new(PLACE_BYTES - 1).max_content(), 0);
+    }
+
+    #[test]
+    fn what_was_found_lately_is_given_up_last() {
+        let mut places = Places::new(3 * PLACE_BYTES);
+        for name in [b"a", b"b", b"c"] {
+            assert!(put(&mut places, name, name).is_some());
+        }
+        for name in [b"d", b"e", b"f", b"g"] {
+            assert!(hold(&mut places, b"a").is_some(), "it is in use all the time");
+            assert!(put(&mut places, name, name).is_some());
+        }
+    }
+
+    #[test]
+    fn another_name_of_the_same_hash_is_another_file() {
+        let mut places = Places::new(2 * PLACE_BYTES);
+        assert!(put(&mut places, b"a", b"content").is_some());
+        assert!(places.find(hash(b"a"), b"b", 0).is_none());
+        assert!(places.find(hash(b"a"), b"a", 1).is_none());
+        let hit = places.find(hash(b"a"), b"a", 0).expect("it was put");
+        assert_eq!((hit.tag, hit.facts.size), (3, 7));
+    }
+}
