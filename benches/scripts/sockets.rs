@@ -1,9 +1,10 @@
-//! The event loop itself, with one client over the loopback interface that sends its next request when it has the answer.
+//! The event loop itself, with one client over the loopback interface that sends its next request when it has the
+//! answer.
 //!
 //! The file is opened for each answer: valgrind 3.19 has no openat2, without which nothing is kept in memory.
 
+use crate::heads::SMALL;
 use crate::measured_part;
-use crate::requests::SMALL;
 use pooled_httpd::config::{Options, Value};
 use pooled_httpd::file::Root;
 use pooled_httpd::net::{Address, EventLoop, listen};

@@ -1,13 +1,15 @@
 //! The scripts: what is sent, how, and what must come back.
 
 use crate::exchange::Exchange;
+use crate::heads::{BROWSER, SMALL};
 use crate::measured_part;
-use crate::requests::{BROWSER, MALFORMED, SMALL, chunked_content, small_with};
+use crate::requests::{MALFORMED, chunked_content, small_with};
 use crate::sockets;
 use pooled_httpd::trace::{AccessFormat, Drain, Level, Logger, Sink};
 use std::fmt::{self, Write};
 
-/// How many times a script's turns are repeated on one table, at most: the log's ring holds the records of so many requests.
+/// How many times a script's turns are repeated on one table, at most: the log's ring holds the records of so many
+/// requests.
 const CYCLES: usize = 200;
 /// How many requests a script has at least; each table has some of them.
 const REQUESTS: u64 = 2000;

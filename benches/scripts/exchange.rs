@@ -1,4 +1,5 @@
-//! The connection table with a client and a driver in memory: call for call what the event loop does, without its system calls.
+//! The connection table with a client and a driver in memory: call for call what the event loop does, without its
+//! system calls.
 
 use pooled_httpd::config::{Config, Options};
 use pooled_httpd::connection::{Action, Admission, FileFacts, Input, Now, OpenError, Opened, Room, State, Table, Time};

@@ -1,12 +1,14 @@
 //! Fixed work for callgrind to count: `instructions SCRIPT` carries out one script and prints how many requests it had.
 //!
-//! Without an argument it prints the names of the scripts. What is counted lies between the entry of [`measured_part`] and its
-//! return: `valgrind --tool=callgrind --toggle-collect='*measured_part*'`. `benches/instructions.py` runs it. Every script is
-//! carried out once before it counts, and its answers are looked at.
+//! Without an argument it prints the names of the scripts. What is counted lies between the entry of [`measured_part`]
+//! and its return: `valgrind --tool=callgrind --toggle-collect='*measured_part*'`. `benches/instructions.py` runs it.
+//! Every script is carried out once before it counts, and its answers are looked at.
 
 mod exchange;
+#[path = "../heads.rs"]
+mod heads;
 mod requests;
-mod scripts;
+mod script;
 mod sockets;
 
 use std::hint::black_box;
@@ -22,7 +24,7 @@ fn measured_part(work: &mut dyn FnMut()) {
 
 fn main() -> ExitCode {
     let names: Vec<_> = std::env::args().skip(1).collect();
-    let scripts = scripts::all();
+    let scripts = script::all();
     if names.is_empty() {
         scripts.iter().for_each(|(name, _)| println!("{name}"));
         return ExitCode::SUCCESS;
