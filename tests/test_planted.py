@@ -35,7 +35,7 @@ class Workshop:
         self.target, self.packages = ROOT / "target" / "planted", directory / "packages"
         self.source = self.target / "source"
         shutil.rmtree(self.source, ignore_errors=True)
-        for name in ("Cargo.toml", "Cargo.lock", "README.md", "src"):
+        for name in ("Cargo.toml", "Cargo.lock", "README.md", "benches", "src"):
             # Without the times of the original, so that the build takes all of it for new.
             self.source.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_dir():

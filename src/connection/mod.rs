@@ -5,6 +5,9 @@
 
 mod access;
 mod answering;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 #[cfg(test)]
 mod cases;
 mod content;

@@ -1,0 +1,1 @@
+"""Benchmarks: the server beside others, and the instructions that its parts take."""
