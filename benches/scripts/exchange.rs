@@ -2,7 +2,10 @@
 //! system calls.
 
 use pooled_httpd::config::{Config, Options};
-use pooled_httpd::connection::{Action, Admission, FileFacts, Input, Now, OpenError, Opened, Room, State, Table, Time};
+use pooled_httpd::connection::{
+    Action, Admission, Content, FileFacts, InMemory, Input, KEPT_FIELDS_BYTES, KeptFields, Now, OpenError, Opened, Room,
+    State, Table, Time,
+};
 use pooled_httpd::stats::Counters;
 use pooled_httpd::trace::{AccessFormat, Drain, Level, trace_with_access};
 use std::convert::Infallible;
@@ -18,6 +21,9 @@ pub struct Exchange {
     table: Table<Infallible>,
     content: Vec<u8>,
     facts: FileFacts,
+    /// What the table keeps beside the content.
+    fields: [u8; KEPT_FIELDS_BYTES],
+    fields_length: u16,
     now: u64,
     connection: Option<u32>,
     /// What was sent to the client, where that is to be looked at.
@@ -35,7 +41,8 @@ impl Exchange {
         let mut table = Table::new(limits, site, Arc::<Counters>::default(), tracer);
         table.set_seed(7);
         let kept = Some(Vec::new());
-        (Self { table, content, facts, now: 0, connection: None, kept, sent: 0 }, log)
+        let fields = [0; KEPT_FIELDS_BYTES];
+        (Self { table, content, facts, fields, fields_length: 0, now: 0, connection: None, kept, sent: 0 }, log)
     }
 
     /// How many requests were answered.
@@ -97,8 +104,11 @@ impl Exchange {
         loop {
             match self.table.next_action(slot) {
                 Action::Wait => return,
-                Action::Open { name, .. } if name.to_bytes() == b"index.html" => {
-                    self.table.found_in_memory(slot, self.facts, None, &self.content, false);
+                Action::Open { name, .. } if name.bytes() == b"index.html" => {
+                    let content = Content::Short(&self.content);
+                    let fields = KeptFields::new(&mut self.fields, &mut self.fields_length);
+                    let found = InMemory { facts: self.facts, coding: None, content, fields, is_new: false };
+                    self.table.found_in_memory(slot, found);
                 }
                 Action::Open { .. } => self.table.opened(slot, Err::<Opened<_>, _>(OpenError::NotFound)),
                 Action::Send(bytes) => {
