@@ -7,57 +7,60 @@ use super::core::Core;
 use super::{Connection, State};
 use crate::trace::Event;
 
+/// The name of each invariant, in the order of [`Connection::invariants`].
+const NAMES: [&str; 9] = [
+    "cursors_are_ordered",
+    "spans_are_inside",
+    "pool_is_within_its_size",
+    "pool_is_empty_between_requests",
+    "sending_has_a_response",
+    "file_is_open_while_it_is_sent",
+    "deadline_is_armed",
+    "closing_gave_everything_back",
+    "responses_are_within_requests",
+];
+
 impl<F> Connection<F> {
     /// Checks everything that concerns this connection alone.
+    #[inline]
     pub(super) fn check_invariants(&mut self, core: &mut Core) {
         let checks = self.invariants(core);
-        let passed = checks.iter().take_while(|check| check.1).count();
-        core.counters.invariant_checks_passed.add(passed as u64);
-        if let Some((name, _)) = checks.get(passed) {
-            core.counters.invariant_violations.add(1);
-            self.violate(core, name);
+        if checks == [true; NAMES.len()] {
+            core.counters.invariant_checks_passed.add(NAMES.len() as u64);
+        } else {
+            self.found_broken(core, &checks);
         }
     }
 
+    #[cold]
+    fn found_broken(&mut self, core: &mut Core, checks: &[bool; NAMES.len()]) {
+        let passed = checks.iter().take_while(|holds| **holds).count();
+        core.counters.invariant_checks_passed.add(passed as u64);
+        core.counters.invariant_violations.add(1);
+        self.violate(core, NAMES.get(passed).copied().unwrap_or_default());
+    }
+
     #[inline]
-    fn invariants(&self, core: &Core) -> [(&'static str, bool); 9] {
+    fn invariants(&self, core: &Core) -> [bool; NAMES.len()] {
         use State::{Closing, Free, ReadingRequestLine, SendingResponse};
         let capacity = self.lease.as_ref().map_or(0, |lease| lease.receive.len());
         let pool = self.lease.as_ref().map(|lease| &lease.pool);
         let file_open = self.reply.as_ref().is_some_and(|reply| reply.file.is_some());
         let has_reply = self.reply.is_some();
         let resting = matches!(self.state, Closing | Free);
+        let received = self.filled - self.consumed.min(self.filled);
         [
-            (
-                "cursors_are_ordered",
-                self.consumed <= self.scanned && self.scanned <= self.filled && self.filled <= capacity,
-            ),
-            (
-                "spans_are_inside",
-                self.request.line.line.end() <= self.filled - self.consumed.min(self.filled)
-                    && self.request.head_length <= self.filled - self.consumed.min(self.filled),
-            ),
-            ("pool_is_within_its_size", pool.is_none_or(|pool| pool.used() <= pool.size())),
-            (
-                "pool_is_empty_between_requests",
-                self.state != ReadingRequestLine || pool.is_none_or(|pool| pool.used() == 0),
-            ),
-            (
-                "sending_has_a_response",
-                (self.state == SendingResponse) == has_reply
-                    && self.reply.as_ref().is_none_or(|reply| reply.remaining <= reply.content_length),
-            ),
-            (
-                "file_is_open_while_it_is_sent",
-                self.reply.as_ref().is_none_or(|reply| reply.file.is_some() == reply.needs_file())
-                    && (!file_open || self.state == SendingResponse),
-            ),
-            ("deadline_is_armed", core.deadlines.kind(self.slot).is_some() == (self.state != Free)),
-            (
-                "closing_gave_everything_back",
-                !resting || (self.lease.is_none() && !has_reply && self.output_end == 0 && self.filled == 0),
-            ),
-            ("responses_are_within_requests", self.responses <= self.requests),
+            self.consumed <= self.scanned && self.scanned <= self.filled && self.filled <= capacity,
+            self.request.line.line.end() <= received && self.request.head_length <= received,
+            pool.is_none_or(|pool| pool.used() <= pool.size()),
+            self.state != ReadingRequestLine || pool.is_none_or(|pool| pool.used() == 0),
+            (self.state == SendingResponse) == has_reply
+                && self.reply.as_ref().is_none_or(|reply| reply.remaining <= reply.content_length),
+            self.reply.as_ref().is_none_or(|reply| reply.file.is_some() == reply.needs_file())
+                && (!file_open || self.state == SendingResponse),
+            core.deadlines.kind(self.slot).is_some() == (self.state != Free),
+            !resting || (self.lease.is_none() && !has_reply && self.output_end == 0 && self.filled == 0),
+            self.responses <= self.requests,
         ]
     }
 

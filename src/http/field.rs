@@ -109,7 +109,7 @@ impl FieldLine {
         if matches!(bytes.first(), Some(b' ' | b'\t')) {
             return Err(Reject::ObsFold);
         }
-        let colon = memchr::memchr(b':', bytes).ok_or(Reject::FieldName)?;
+        let colon = grammar::find(b':', bytes).ok_or(Reject::FieldName)?;
         let (name, value) = (&bytes[..colon], grammar::trim_ows(&bytes[colon + 1..]));
         if !grammar::is_token(name) {
             return Err(Reject::FieldName);

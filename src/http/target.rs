@@ -54,7 +54,7 @@ impl<'a> Target<'a> {
     }
 
     fn of_path(path_and_query: &'a [u8]) -> Self {
-        let (path, query) = match memchr::memchr(b'?', path_and_query) {
+        let (path, query) = match grammar::find(b'?', path_and_query) {
             Some(mark) => (&path_and_query[..mark], Some(&path_and_query[mark + 1..])),
             None => (path_and_query, None),
         };
@@ -74,7 +74,7 @@ impl<'a> Target<'a> {
     /// Whether a fragment is attached, which no client may send (RFC 9112 section 3.2).
     #[must_use]
     pub fn has_fragment(&self) -> bool {
-        let has_hash = |bytes: &[u8]| memchr::memchr(b'#', bytes).is_some();
+        let has_hash = |bytes: &[u8]| grammar::find(b'#', bytes).is_some();
         match self {
             Self::NoPath => false,
             Self::Path { path, query } => has_hash(path) || query.is_some_and(has_hash),
