@@ -148,6 +148,20 @@ def listens_on(address: str) -> Effect:
     return effect
 
 
+def sees_silent_clients(sees: bool) -> Effect:
+    """Show whether a client that has sent nothing is connected, as the server's side has it. It is served either way."""
+
+    def effect(port: int, _: Site) -> None:
+        with Raw(port) as raw:
+            own = raw.socket.getsockname()[1]
+            connected = {(one.port, one.remote_port) for one in sockets() if one.state == ESTABLISHED}
+            assert ((port, own) in connected) == sees
+            raw.send(get("/a.txt"))
+            assert raw.response().status == 200
+
+    return effect
+
+
 def with_all_lines(*values: str) -> Effect:
     """Show that every answer has these lines of one field, in their order; the strict reader takes each name once."""
 
@@ -210,6 +224,7 @@ OPTIONS = {
     ),
     # Taking over a socket is shown where that is made.
     "listen_fd": Option(whole(0, 1 << 20, optional=True), (Use(None, ("--listen-fd", "none")),)),
+    "deferred": Option(SWITCH, switch("deferred", sees_silent_clients(False), sees_silent_clients(True))),
     "max_connections": Option(
         whole(1, 65_536), (Use(1, ("--max-connections", "1"), refuses_a_second), Use(1000, ("--max-connections=1000",)))
     ),

@@ -3,8 +3,8 @@
 
 use pooled_httpd::config::{Config, Options};
 use pooled_httpd::connection::{
-    Action, Admission, Content, FileFacts, InMemory, Input, KEPT_FIELDS_BYTES, KeptFields, Now, OpenError, Opened, Room,
-    State, Table, Time,
+    Action, Admission, Content, FileFacts, InMemory, Input, KEPT_FIELDS_BYTES, KeptFields, Now, OpenError, Opened,
+    Room, State, Table, Time,
 };
 use pooled_httpd::stats::Counters;
 use pooled_httpd::trace::{AccessFormat, Drain, Level, trace_with_access};
@@ -111,7 +111,7 @@ impl Exchange {
                     self.table.found_in_memory(slot, found);
                 }
                 Action::Open { .. } => self.table.opened(slot, Err::<Opened<_>, _>(OpenError::NotFound)),
-                Action::Send(bytes) => {
+                Action::Send { bytes, .. } => {
                     if let Some(kept) = &mut self.kept {
                         kept.extend_from_slice(bytes);
                     }

@@ -30,6 +30,7 @@ _AccessFormat: TypeAlias = Literal["off", "common", "combined", "json"]
 class _Options(TypedDict, total=False):
     host: str
     listen_fd: int | None
+    deferred: bool
     max_connections: int
     pool_size: int
     buffer_size: int
@@ -77,6 +78,9 @@ class Server:
     from then on and closes it when it stops, but does not shut it down: who holds a copy listens on. It becomes
     non-blocking for them too. A descriptor that is not such a socket is an OptionError and stays the caller's, as it
     does with every other error.
+
+    ``deferred=True`` leaves a connection to the system until its first bytes have come (TCP_DEFER_ACCEPT), so that short
+    connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP sockets only.
 
     Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
     """

@@ -211,6 +211,7 @@ impl Options {
         Ok(Config {
             host: text("host").unwrap_or_else(|| self.default_host.into()),
             listen_fd: self.integer("listen_fd").and_then(|number| i32::try_from(number).ok()),
+            deferred: self.switch("deferred").unwrap_or(false),
             access_log: AccessFormat::named(self.text("access_log").unwrap_or(access_log)),
             access_log_file: text("access_log_file"),
             cache_size: self.size("cache_size", 16 << 20),
@@ -245,6 +246,8 @@ pub struct Config {
     pub port: u16,
     /// The inherited descriptor to listen on, in place of both.
     pub listen_fd: Option<i32>,
+    /// Whether connections are accepted only once their first bytes have come.
+    pub deferred: bool,
     /// The directory whose files are served, as the operator wrote it.
     pub docroot: String,
     /// The form of the access log, unless it is off.

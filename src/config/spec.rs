@@ -38,6 +38,12 @@ pub const OPTIONS: &[OptionSpec] = &[
         help: "A listening socket to take over, by the number of its descriptor, in place of host and port; the program takes over what systemd passes in LISTEN_FDS",
     },
     OptionSpec {
+        name: "deferred",
+        kind: Kind::Switch,
+        default: "off",
+        help: "Whether the system keeps connections until their first bytes have come (TCP_DEFER_ACCEPT), which makes short ones cheaper; one that sends nothing is not seen for a second or more",
+    },
+    OptionSpec {
         name: "max_connections",
         kind: Kind::Integer(1, 65_536),
         default: "128",

@@ -164,7 +164,7 @@ mod tests {
         let (mut test, slot, drain) = logging_table();
         test.feed(slot, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n");
         loop {
-            if let Action::Send(bytes) = test.table.next_action(slot) {
+            if let Action::Send { bytes, .. } = test.table.next_action(slot) {
                 assert!(taken < bytes.len());
                 break;
             }

@@ -370,7 +370,7 @@ fn a_pool_that_overflows_counts_though_the_peer_is_lost_before_the_507() {
         let fields = "A: b\r\n".repeat(40);
         let overflowing = format!("GET /{} HTTP/1.1\r\nHost: a\r\n{fields}\r\n", "x".repeat(5400));
         test.feed(slot, format!("GET /a HTTP/1.1\r\nHost: a\r\n\r\n{overflowing}").as_bytes());
-        while !matches!(test.table.next_action(slot), Action::Send(_)) {
+        while !matches!(test.table.next_action(slot), Action::Send { .. }) {
             test.step(slot);
         }
         assert_eq!(test.table.counters().pool_overflows.get(), 1);

@@ -47,7 +47,12 @@ pub enum Action<'a, F> {
         position: &'a Position,
     },
     /// Send these bytes and tell [`super::Table::sent`].
-    Send(&'a [u8]),
+    Send {
+        /// What is to be sent.
+        bytes: &'a [u8],
+        /// Once all of it has gone, nothing follows but the end of the stream, at once.
+        is_last: bool,
+    },
     /// Send these bytes, where there are any, and tell [`super::Table::sent`]; then, or in the same call, send from the file and
     /// tell [`super::Table::file_sent`].
     SendFile {
@@ -129,7 +134,10 @@ impl<F> Connection<F> {
             };
         }
         match (step, &mut self.lease, &mut self.reply) {
-            (Step::Send, Some(lease), _) => Action::Send(lease.send.get(output).unwrap_or_default()),
+            (Step::Send, Some(lease), reply) => {
+                let is_last = reply.as_ref().is_some_and(|reply| !reply.persistent && !reply.needs_file());
+                Action::Send { bytes: lease.send.get(output).unwrap_or_default(), is_last }
+            }
             (Step::ReadFile, Some(lease), Some(reply)) => match &reply.file {
                 Some(file) => {
                     let length = usize::try_from(reply.remaining).unwrap_or(usize::MAX);

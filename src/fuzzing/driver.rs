@@ -332,7 +332,7 @@ impl Driver {
                 assert_eq!(self.table.state(slot), State::Free);
                 (peer.slot, peer.closed) = (None, true);
             }
-            Action::Send(bytes) => {
+            Action::Send { bytes, .. } => {
                 assert!(!bytes.is_empty(), "a send of nothing makes no progress");
                 let count = peer.room(bytes.len());
                 peer.take(&bytes[..count]);

@@ -7,7 +7,7 @@
 
 use super::address::Address;
 use super::listener::{Listener, Origin, set_tcp_options};
-use super::rights;
+use super::socket_options;
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, FdFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
@@ -19,9 +19,9 @@ use std::net::SocketAddr;
 ///
 /// # Errors
 /// What is wrong with the descriptor, as the end of a sentence.
-pub(crate) fn examine(number: RawFd) -> Result<(), String> {
+pub(crate) fn examine(number: RawFd) -> Result<Address, String> {
     let given = descriptor(number)?;
-    check(&given).map(|_| ()).map_err(|unfit| unfit.text(number))
+    check(&given).map_err(|unfit| unfit.text(number))
 }
 
 /// Takes over the listening socket with this number and returns it with the address that it has. The number is given up: the
@@ -117,7 +117,7 @@ fn adopt(given: &OwnedFd) -> Result<OwnedFd, Errno> {
     rustix::io::ioctl_fionbio(&own, true)?;
     if sockopt::socket_domain(&own)? == AddressFamily::UNIX {
         // Those who wait already have it as it was.
-        rights::refuse(&own);
+        socket_options::refuse_descriptors(&own);
     } else {
         set_tcp_options(&own)?;
     }
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(examine(number), Err(told));
         }
         assert!(take_over(-1).is_err());
-        assert_eq!(examine(listening.as_raw_fd()), Ok(()));
+        assert!(examine(listening.as_raw_fd()).is_ok());
         // Closing one of them twice would end the process in a debug build.
         assert!(file.metadata().is_ok() && udp.local_addr().is_ok() && connected.peer_addr().is_ok());
     }

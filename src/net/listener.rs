@@ -4,6 +4,7 @@
 //! in a forked child keeps the address; one that was taken over is only closed, because others serve from it.
 
 use super::address::Address;
+use super::socket_options;
 use super::unix::{self, SocketFile};
 use crate::config::UNIX_PREFIX;
 use rustix::fd::OwnedFd;
@@ -43,6 +44,14 @@ impl Listener {
     /// The socket, until listening ends.
     pub(super) fn descriptor(&self) -> Option<&OwnedFd> {
         self.descriptor.as_ref()
+    }
+
+    /// Lets connections be accepted only once their first bytes have come.
+    ///
+    /// # Errors
+    /// It is no TCP socket.
+    pub fn defer_accept(&self) -> io::Result<()> {
+        self.descriptor.as_ref().map_or(Ok(()), socket_options::defer_accept)
     }
 
     /// Ends listening for good. It takes no heap, and gives none back before the listener is dropped.

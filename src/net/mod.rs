@@ -5,7 +5,7 @@ mod event_loop;
 mod inherited;
 mod listener;
 mod refusal;
-mod rights;
+mod socket_options;
 mod stop;
 mod unix;
 

@@ -5,7 +5,7 @@
 
 use super::address::Address;
 use super::listener::{BACKLOG, ListenError, Listener, Origin};
-use super::rights;
+use super::socket_options;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -53,7 +53,7 @@ pub(super) fn listen(path: &str) -> Result<(Listener, Address), ListenError> {
     let socket = socket()?;
     // Before it listens, so that it holds for every peer. Where the system cannot do that, all that protects the loop from who passes
     // what is slow to close is who may connect.
-    rights::refuse(&socket);
+    socket_options::refuse_descriptors(&socket);
     match rustix::net::bind(&socket, &address) {
         Err(Errno::ADDRINUSE) => {
             remove_stale(&absolute, &address)?;

@@ -6,7 +6,16 @@ use crate::net::{self, Address, Listener};
 
 /// Looks at what was handed over. To be called first: what is opened before could get the number of a descriptor that is not open.
 pub(super) fn examine(config: &Config) -> Result<(), StartError> {
-    config.listen_fd.map_or(Ok(()), net::examine).map_err(unfit)
+    let handed_over = config.listen_fd.map(net::examine).transpose().map_err(unfit)?;
+    let is_unix = match handed_over {
+        Some(address) => matches!(address, Address::Unix(_)),
+        None => config.host.starts_with(UNIX_PREFIX),
+    };
+    if config.deferred && is_unix {
+        let message = "only connections to a TCP socket can be deferred; this one is a Unix socket".into();
+        return Err(StartError::Option(OptionError { option: "deferred".into(), message }));
+    }
+    Ok(())
 }
 
 /// Opens the listening socket; none where it is to be taken over.

@@ -128,6 +128,9 @@ impl Server {
         let access_file = access::open_file(&config, None, &reopen_access_log)?;
         // Last: what was handed over is taken only where nothing else is wrong.
         let (listener, address) = bound.map_or_else(|| listening::take_over(&config), Ok)?;
+        if config.deferred {
+            listener.defer_accept().map_err(StartError::System)?;
+        }
         Ok(Self {
             options: Mutex::new(options),
             address,

@@ -200,8 +200,8 @@ impl World {
         } else if self.files.open_for(slot) > 0 {
             let is_needed = match (socket.need, &action) {
                 (Need::Bytes, _) => true,
-                (Need::Delimiter, Action::Send(bytes)) => !bytes.ends_with(b"--\r\n"),
-                (Need::End, Action::Send(bytes)) => !is_end(bytes),
+                (Need::Delimiter, Action::Send { bytes, .. }) => !bytes.ends_with(b"--\r\n"),
+                (Need::End, Action::Send { bytes, .. }) => !is_end(bytes),
                 _ => false,
             };
             assert!(is_needed, "slot {slot} holds a file that nothing more is needed of");
@@ -212,7 +212,13 @@ impl World {
             begun.checked_sub(1).filter(|index| !failed.contains(index)).and_then(|index| script.get(index));
         let (random, faults) = (&mut self.random, &self.plan.faults);
         match action {
-            Action::Wait => return Step::Waits,
+            Action::Wait => {
+                assert!(
+                    !wire.said_last || wire.server_shut,
+                    "slot {slot} waits, and what it said was the last waits for its end"
+                );
+                return Step::Waits;
+            }
             Action::Close => return Step::Closes,
             Action::Open { name, codings } => {
                 let (bytes, c_string) = (name.bytes(), name.as_c_str().to_owned());
@@ -242,12 +248,17 @@ impl World {
                 wire.server_shut = true;
                 reader.stream_ends(&wire.stream);
             }
-            Action::Send(bytes) => {
+            Action::Send { bytes, is_last } => {
                 assert!(!bytes.is_empty(), "a send of nothing makes no progress");
+                assert!(!wire.said_last, "slot {slot} sends more than what it said was the last");
                 return Step::Sends(wire.room(bytes.len(), random, faults).map(|count| {
+                    wire.said_last = is_last && count == bytes.len();
                     wire.send(&bytes[..count]);
                     Progress::Sent(count)
                 }));
+            }
+            Action::SendFile { .. } if wire.said_last => {
+                panic!("slot {slot} sends a file after what it said was the last")
             }
             Action::SendFile { before, .. } if !before.is_empty() && random.chance(500) => {
                 return Step::Sends(wire.room(before.len(), random, faults).map(|count| {

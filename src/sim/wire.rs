@@ -31,6 +31,8 @@ pub(super) struct Wire {
     capacity: usize,
     /// The server waits for room.
     blocked: bool,
+    /// The server said that nothing but the end follows what it sent.
+    pub(super) said_last: bool,
     pub(super) server_shut: bool,
     pub(super) server_closed: bool,
     /// The server closed while it left bytes unread, which resets the connection.

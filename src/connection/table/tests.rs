@@ -77,7 +77,7 @@ impl TestTable {
                 self.table.file_read(slot, count);
             }
             Action::List { .. } => self.table.listed(slot, Listed::End),
-            Action::Send(bytes) => {
+            Action::Send { bytes, .. } => {
                 self.sent.extend_from_slice(bytes);
                 let count = bytes.len();
                 self.table.sent(slot, count);
@@ -143,7 +143,7 @@ fn pipelined_requests_are_answered_in_one_write() {
     test.feed(slot, &one.repeat(10));
     let mut writes = 0;
     loop {
-        if matches!(test.table.next_action(slot), Action::Send(_)) {
+        if matches!(test.table.next_action(slot), Action::Send { .. }) {
             writes += 1;
         }
         if !test.step(slot) {

@@ -129,8 +129,10 @@ impl EventLoop {
                 table.closed(slot);
                 return Step::Closed;
             }
-            Action::Send(bytes) => {
-                let sent = rustix::net::send(descriptor, bytes, SendFlags::NOSIGNAL).map(Step::Sent);
+            Action::Send { bytes, is_last } => {
+                // What ends a stream waits for the end, which follows at once and goes out in the same packet.
+                let flags = if is_last { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+                let sent = rustix::net::send(descriptor, bytes, flags).map(Step::Sent);
                 return self.or_weather(slot, sent);
             }
             Action::SendFile { before, file, offset, length } => {
