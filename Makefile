@@ -62,8 +62,10 @@ lint: python
 	$(BIN)/mypy
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
+# Beside nginx, h2o, lighttpd and a server that does nothing; BENCH_ARGS="--help" tells what can be chosen.
 bench: target/release/httpserver
-	$(PYTHON) benches/bench.py --server target/release/httpserver $(BENCH_ARGS)
+	cargo build --release --locked --example null_server
+	$(PYTHON) -m benches $(BENCH_ARGS)
 
 # The parser beside httparse, the pool beside malloc, and the like: a minute. MICRO_ARGS=--test only sees that they run.
 micro:

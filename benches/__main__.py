@@ -1,0 +1,133 @@
+"""The command line of the benchmark.
+
+python -m benches --server target/release/httpserver --json bench-results/bench.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from benches import BenchError, measuring, results
+from benches.checks import Connection, Prepared, prepare, request
+from benches.documents import SMALL, make_documents
+from benches.loads import LOADS
+from benches.measuring import show_progress
+from benches.processes import raise_descriptor_limit
+from benches.report import report
+from benches.results import Results
+from benches.servers import CONNECTIONS, OURS, Server, Setting, running
+
+TOOLS = ("nginx", "h2o", "lighttpd", "wrk", "ab")
+
+
+def write_answer(server: Server, path: Path) -> None:
+    """Take one answer from ours for the null server to give: both send the same bytes."""
+    with contextlib.closing(Connection(server.port)) as connection:
+        connection.send(request(SMALL, server.port))
+        path.write_bytes(connection.answer().raw)
+
+
+def measure(arguments: argparse.Namespace) -> Results:
+    """Start, check, measure, stop."""
+    for tool in TOOLS:
+        if shutil.which(tool) is None:
+            raise BenchError(f"{tool} is not installed")
+    cores = sorted(os.sched_getaffinity(0))
+    server_core, client_core = cores[0], cores[-1]
+    if server_core == client_core:
+        print("bench: only one core: clients and servers share it, and rates mean little", file=sys.stderr)
+    # Beside the connections: the files under way, and what a program has open anyhow.
+    descriptors = raise_descriptor_limit(2 * CONNECTIONS)
+    with contextlib.ExitStack() as stack:
+        run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pooled-bench-")))
+        make_documents(run / "www")
+        setting = Setting(
+            program=arguments.server,
+            null_server=arguments.null_server,
+            root=run / "www",
+            run=run,
+            core=server_core,
+            descriptors=descriptors,
+            answer=run / "answer",
+        )
+        names = {name for load in arguments.loads for name in measuring.servers_of(load)}
+        servers = {OURS: stack.enter_context(running(OURS, setting))}
+        write_answer(servers[OURS], setting.answer)
+        for name in sorted(names - {OURS}):
+            servers[name] = stack.enter_context(running(name, setting))
+        prepared: dict[tuple[str, str], Prepared] = {}
+        for load in arguments.loads:
+            for name in measuring.servers_of(load):
+                show_progress(f"checking {LOADS[load].title}, {name} ...")
+                prepared[load, name] = prepare(servers[name], LOADS[load], setting.root)
+        facts = results.describe(arguments.server, server_core, client_core, arguments.rounds, arguments.seconds)
+        samples = measuring.run_all(
+            servers, prepared, arguments.loads, arguments.rounds, arguments.seconds, client_core, run
+        )
+    return Results(facts, samples)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+
+    def count(most: int) -> Callable[[str], int]:
+        def read(text: str) -> int:
+            value = int(text)
+            if not 1 <= value <= most:
+                raise argparse.ArgumentTypeError(f"{value} is not allowed; it takes a whole number from 1 to {most}")
+            return value
+
+        return read
+
+    def chosen(text: str) -> list[str]:
+        loads = text.split(",")
+        if unknown := [load for load in loads if load not in LOADS]:
+            raise argparse.ArgumentTypeError(f"no such load: {', '.join(unknown)}; there are {', '.join(LOADS)}")
+        return list(dict.fromkeys(loads))
+
+    target = Path("target/release")
+    parser = argparse.ArgumentParser(prog="benches", description="Compares the server with others.")
+    parser.add_argument("--server", type=Path, default=target / "httpserver", help="the program")
+    parser.add_argument("--null-server", type=Path, default=target / "examples/null_server", help="the null server")
+    parser.add_argument("--rounds", type=count(100), default=5, help="how often each is measured")
+    parser.add_argument("--seconds", type=count(60), default=2, help="how long each time")
+    parser.add_argument("--loads", type=chosen, default=list(LOADS), help=f"some of {','.join(LOADS)}")
+    parser.add_argument("--json", type=Path, help="where the results go as JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the benchmark; 1 where a server answered wrongly or an error occurred, 130 where it was interrupted."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    arguments = parse_arguments()
+    try:
+        found = measure(arguments)
+        print(report(found))
+        if arguments.json is not None:
+            results.write(arguments.json, found)
+    except (BenchError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"\nbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nbench: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

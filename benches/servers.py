@@ -1,0 +1,178 @@
+"""The servers: how each is started, configured as somebody would who knows it and wants it fast."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import socket
+import string
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches import BenchError, processes
+
+HERE = Path(__file__).resolve().parent
+HOST = "127.0.0.1"
+#: The most connections that each server takes: the idle clients of the memory's part, and a few for the checks.
+CONNECTIONS = 4_096
+#: Where ours tells its statistics.
+STATUS_PATH = "/status"
+
+START_SECONDS = 10.0
+PORT_ATTEMPTS = 5
+
+
+@dataclass
+class Server:
+    """A server that runs."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """The CPU time of the server so far."""
+        self.must_run()
+        return processes.cpu_seconds(self.process.pid)
+
+    def resident_bytes(self) -> int:
+        """What the server has in memory."""
+        self.must_run()
+        return processes.resident_bytes(self.process.pid)
+
+    def must_run(self) -> None:
+        """Complain where it has ended."""
+        if self.process.poll() is not None:
+            raise BenchError(f"{self.name} ended with status {self.process.returncode} while it was measured")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the servers are started with."""
+
+    #: Our program, and the null server.
+    program: Path
+    null_server: Path
+    #: The document root, and a directory for what servers write.
+    root: Path
+    run: Path
+    core: int
+    descriptors: int
+    #: A file with the bytes of one answer, for the null server.
+    answer: Path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A server that can be started."""
+
+    #: The command, once all that it reads is written; from its directory and a port.
+    command: Callable[[Setting, Path, int], list[str | Path]]
+    #: Whether ours is held against it.
+    peer: bool = False
+
+
+def _configured(template: str, setting: Setting, run: Path, port: int, **more: str) -> Path:
+    """Fill in a configuration and return where it is."""
+    text = string.Template((HERE / "conf" / template).read_text()).substitute(
+        run=run,
+        root=setting.root,
+        port=port,
+        connections=CONNECTIONS,
+        descriptors=setting.descriptors,
+        **more,
+    )
+    path = run / template
+    path.write_text(text)
+    return path
+
+
+def _ours(*options: str) -> Callable[[Setting, Path, int], list[str | Path]]:
+    def command(setting: Setting, _run: Path, port: int) -> list[str | Path]:
+        common = ["--host", HOST, "--max-connections", str(CONNECTIONS), "--status-path", STATUS_PATH]
+        return [setting.program, *options, *common, str(port), setting.root]
+
+    return command
+
+
+def _null(*words: str) -> Callable[[Setting, Path, int], list[str | Path]]:
+    return lambda setting, _run, port: [setting.null_server, str(port), setting.answer, *words]
+
+
+def _nginx(nopush: str) -> Callable[[Setting, Path, int], list[str | Path]]:
+    def command(setting: Setting, run: Path, port: int) -> list[str | Path]:
+        configured = _configured("nginx.conf", setting, run, port, nopush=nopush)
+        return ["nginx", "-e", run / "error.log", "-p", run, "-c", configured]
+
+    return command
+
+
+def _h2o(setting: Setting, run: Path, port: int) -> list[str | Path]:
+    # Root it would leave for `nobody`, who cannot read what root has made.
+    user = f"user: {pwd.getpwuid(os.geteuid()).pw_name}" if os.geteuid() == 0 else ""
+    return ["h2o", "-c", _configured("h2o.conf", setting, run, port, user=user)]
+
+
+def _lighttpd(setting: Setting, run: Path, port: int) -> list[str | Path]:
+    return ["lighttpd", "-D", "-f", _configured("lighttpd.conf", setting, run, port)]
+
+
+#: The name of ours, and of ours with its default story log.
+OURS = "ours"
+STORY = "story"
+#: Each pipelined request gets a send of its own, or all of them one.
+NULL = "null"
+NULL_GATHERED = "null gathered"
+
+#: nginx twice, by its tcp_nopush: on, it makes one packet of a head and a small content; off, it does not hold the last
+#: of several pipelined answers back for 40 ms. Large files tell the two apart by the congestion control.
+KINDS = {
+    OURS: Kind(_ours("--log-level", "error")),
+    STORY: Kind(_ours()),
+    NULL: Kind(_null()),
+    NULL_GATHERED: Kind(_null("gathered")),
+    "nginx": Kind(_nginx("off"), peer=True),
+    "nginx nopush": Kind(_nginx("on"), peer=True),
+    "h2o": Kind(_h2o, peer=True),
+    "lighttpd": Kind(_lighttpd, peer=True),
+}
+PEERS = tuple(name for name, kind in KINDS.items() if kind.peer)
+
+
+@contextlib.contextmanager
+def running(name: str, setting: Setting) -> Iterator[Server]:
+    """Start a server and end it afterwards. What it prints goes nowhere, its errors into a file.
+
+    Most cannot choose a port themselves, so one that was just free is tried, and another where somebody was quicker.
+    """
+    run = setting.run / name.replace(" ", "-")
+    run.mkdir(exist_ok=True)
+    for _ in range(PORT_ATTEMPTS):
+        with socket.create_server((HOST, 0)) as probe:
+            port = probe.getsockname()[1]
+        command = KINDS[name].command(setting, run, port)
+        with (run / "stderr").open("wb") as errors, processes.pinned(setting.core):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        with processes.stopping(process):
+            if _listens(process, port):
+                yield Server(name, process, port)
+                return
+    told = "\n".join(file.read_text() for file in (run / "stderr", run / "error.log") if file.exists())
+    raise BenchError(f"{name} did not start: {told.strip()[-1000:]}")
+
+
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the process takes connections; false where it ends before."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return process.poll() is None
+    return False
