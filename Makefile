@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml
 
 # The extension, built for the virtual environment with everything that tests and checks need.
 python: $(VENV)/installed
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,lint
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,lint
 
 test: test-rust test-python
 
@@ -63,9 +63,9 @@ lint: python
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
 # Beside nginx, h2o, lighttpd and a server that does nothing; BENCH_ARGS="--help" tells what can be chosen.
-bench: target/release/httpserver
+bench: python target/release/httpserver
 	cargo build --release --locked --example null_server
-	$(PYTHON) -m benches $(BENCH_ARGS)
+	$(BIN)/python -m benches $(BENCH_ARGS)
 
 # The parser beside httparse, the pool beside malloc, and the like: a minute. MICRO_ARGS=--test only sees that they run.
 micro:

@@ -18,15 +18,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benches import BenchError, measuring, results
+from benches import BenchError, measuring, memory, results
 from benches.checks import Connection, Prepared, prepare, request
 from benches.documents import SMALL, make_documents
 from benches.loads import LOADS
-from benches.measuring import show_progress
+from benches.measuring import Samples, show_progress
 from benches.processes import raise_descriptor_limit
 from benches.report import report
 from benches.results import Results
-from benches.servers import CONNECTIONS, OURS, Server, Setting, running
+from benches.servers import CONNECTIONS, OURS, STORY, Server, Setting, running
+from benches.statistics_page import Statistics
 
 TOOLS = ("nginx", "h2o", "lighttpd", "wrk", "ab")
 
@@ -47,10 +48,10 @@ def measure(arguments: argparse.Namespace) -> Results:
     server_core, client_core = cores[0], cores[-1]
     if server_core == client_core:
         print("bench: only one core: clients and servers share it, and rates mean little", file=sys.stderr)
-    # Beside the connections: the files under way, and what a program has open anyhow.
-    descriptors = raise_descriptor_limit(2 * CONNECTIONS)
-    with contextlib.ExitStack() as stack:
-        run = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pooled-bench-")))
+    with tempfile.TemporaryDirectory(prefix="pooled-bench-") as directory:
+        run = Path(directory)
+        # h2o may not be ours to read.
+        run.chmod(0o755)
         make_documents(run / "www")
         setting = Setting(
             program=arguments.server,
@@ -58,24 +59,41 @@ def measure(arguments: argparse.Namespace) -> Results:
             root=run / "www",
             run=run,
             core=server_core,
-            descriptors=descriptors,
+            # Beside the connections: the files under way, and what a program has open anyhow.
+            descriptors=raise_descriptor_limit(2 * CONNECTIONS),
             answer=run / "answer",
         )
-        names = {name for load in arguments.loads for name in measuring.servers_of(load)}
+        facts = results.describe(arguments.server, server_core, client_core, arguments.rounds, arguments.seconds)
+        samples = measure_loads(arguments, setting, client_core, facts)
+        memories = {}
+        for name in memory.SERVERS if arguments.memory else ():
+            show_progress(f"memory: {name} ...")
+            memories[name] = memory.measure(name, setting)
+        show_progress("")
+    return Results(facts, samples, memories)
+
+
+def measure_loads(arguments: argparse.Namespace, setting: Setting, core: int, facts: dict[str, str]) -> Samples:
+    """Start every server, check it, give it the loads; add what ours tell of themselves to the facts."""
+    names = {name for load in arguments.loads for name in measuring.servers_of(load)} - {OURS}
+    with contextlib.ExitStack() as stack:
         servers = {OURS: stack.enter_context(running(OURS, setting))}
         write_answer(servers[OURS], setting.answer)
-        for name in sorted(names - {OURS}):
-            servers[name] = stack.enter_context(running(name, setting))
+        servers |= {name: stack.enter_context(running(name, setting)) for name in sorted(names)}
         prepared: dict[tuple[str, str], Prepared] = {}
         for load in arguments.loads:
             for name in measuring.servers_of(load):
                 show_progress(f"checking {LOADS[load].title}, {name} ...")
                 prepared[load, name] = prepare(servers[name], LOADS[load], setting.root)
-        facts = results.describe(arguments.server, server_core, client_core, arguments.rounds, arguments.seconds)
         samples = measuring.run_all(
-            servers, prepared, arguments.loads, arguments.rounds, arguments.seconds, client_core, run
+            servers, prepared, arguments.loads, arguments.rounds, arguments.seconds, core, setting.run
         )
-    return Results(facts, samples)
+        for name in (OURS, STORY):
+            if name in servers:
+                told = Statistics.of(servers[name])
+                told.must_be_sound(name)
+                facts[name] = str(told)
+    return samples
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -103,6 +121,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=count(100), default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=count(60), default=2, help="how long each time")
     parser.add_argument("--loads", type=chosen, default=list(LOADS), help=f"some of {','.join(LOADS)}")
+    parser.add_argument(
+        "--memory", action=argparse.BooleanOptionalAction, default=True, help="whether memory is measured"
+    )
     parser.add_argument("--json", type=Path, help="where the results go as JSON")
     return parser.parse_args()
 

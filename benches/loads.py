@@ -65,7 +65,7 @@ LOADS = {
     "small": Load("1.2 kB", (SMALL,), null=True),
     "1000": Load("1.2 kB, 1,000 clients", (SMALL,), clients=1000, null=True),
     "pipelined": Load("1.2 kB, pipelined by 16", (SMALL,), depth=16, null=True),
-    "closing": Load("1.2 kB, Connection: close", (SMALL,), client=Client.AB, null=True),
+    "closing": Load("1.2 kB, closing", (SMALL,), client=Client.AB, null=True),
     "bytewise": Load("1.2 kB, byte by byte", (SMALL,), client=Client.BYTEWISE),
     "files": Load("1.2 kB, 5,000 files", tuple(MANY_NAMES)),
     "range": Load("1.2 kB range", ("100k.bin",), status=206, range=(_RANGE_START, _RANGE_START + SMALL_BYTES - 1)),

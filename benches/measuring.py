@@ -11,7 +11,10 @@ from pathlib import Path
 from benches import BenchError, clients
 from benches.checks import Prepared
 from benches.loads import LOADS
-from benches.servers import NULL, NULL_GATHERED, OURS, PEERS, STORY, Server
+from benches.servers import NGINX_COPY, NULL, NULL_GATHERED, OURS, PEERS, STORY, Server
+
+#: Content that somebody would have nginx read into its memory.
+COPIED_BYTES = 16_384
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,12 @@ Samples = dict[str, LoadSamples]
 def servers_of(load: str) -> list[str]:
     """The servers that a load is given to."""
     names = [OURS, *PEERS]
+    if not 0 < (LOADS[load].content_length or 0) <= COPIED_BYTES:
+        names.remove(NGINX_COPY)
     if LOADS[load].null:
-        names.insert(0, NULL)
+        names.append(NULL)
     if LOADS[load].depth > 1:
-        names.insert(0, NULL_GATHERED)
+        names.append(NULL_GATHERED)
     if load == "small":
         names.append(STORY)
     return names

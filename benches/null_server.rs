@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 /// The most connections at a time.
-const CONNECTIONS: usize = 4096;
+const CONNECTIONS: usize = 4500;
 const LISTENER: Token = Token(CONNECTIONS);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benches.bounds import judge
 from benches.loads import LOADS
 from benches.measuring import CPU, RATE, LoadSamples, Measure, Sample, Samples, best_peer, median, ratio
 from benches.results import Results
-from benches.servers import KINDS, NULL, OURS
+from benches.servers import KINDS, NULL, NULL_GATHERED, OURS, STORY
 
 #: Servers by the heads of their columns, where the name is too long for one.
-HEADS = {"null gathered": "gathered", "nginx nopush": "nopush"}
+HEADS = {"nginx nopush": "nopush", "nginx copy": "copy"}
+#: Servers that have no column but a row of their own, in the column of the other: that one in another manner.
+MANNERS = {STORY: (OURS, "  its story log on"), NULL_GATHERED: (NULL, "  answers gathered")}
+
 P99 = Measure("99 % of the answers within", lambda sample: sample.p99_ms or 0.0)
 BUSY = Measure("share of the core", lambda sample: sample.busy * 100)
 
@@ -29,69 +31,75 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def servers_in(samples: Samples) -> list[str]:
-    """The servers that were measured, in the order of their columns."""
-    return [name for name in KINDS if any(name in by_server for by_server in samples.values())]
+Cell = Callable[[list[Sample]], str]
+#: What follows the cells of a row: of a server's, in another manner or not.
+More = Callable[[LoadSamples, str], list[str]]
 
 
-def _table(
-    samples: Samples, title: str, cell: Callable[[list[Sample]], str], more: Sequence[str] = ()
-) -> list[list[str]]:
-    names = servers_in(samples)
-    rows = [[title, *(HEADS.get(name, name) for name in names), *more]]
+def load_table(samples: Samples, unit: str, cell: Cell, heads: Sequence[str] = (), more: More | None = None) -> str:
+    """A row for each load, a column for each server."""
+    columns = [
+        name for name in KINDS if name not in MANNERS and any(name in by_server for by_server in samples.values())
+    ]
+    rows = [[unit, *(HEADS.get(name, name) for name in columns), *heads]]
     for load, by_server in samples.items():
-        rows.append([LOADS[load].title, *(cell(by_server[name]) if name in by_server else "" for name in names)])
-    return rows
+        cells = [cell(by_server[name]) if name in by_server else "" for name in columns]
+        rows.append([LOADS[load].title, *cells, *(more(by_server, OURS) if more else [])])
+        for manner, (column, title) in MANNERS.items():
+            if manner in by_server:
+                cells = [cell(by_server[manner]) if name == column else "" for name in columns]
+                rows.append([title, *cells, *(more(by_server, manner) if more else [])])
+    return aligned(rows)
 
 
 def cpu_table(samples: Samples) -> str:
     """CPU time per answer by server, and ours by the null server's and by the best peer's."""
-    more = ["by null", "by the best peer", ""]
-    rows = _table(samples, "µs", lambda each: shown(median(each, CPU)), more)
-    for row, by_server in zip(rows[1:], samples.values(), strict=True):
-        row += _ratios(by_server)
+
+    def ratios(by_server: LoadSamples, name: str) -> list[str]:
+        if name != OURS:
+            by = f"{ratio(by_server, OURS, name, CPU).median:.2f}" if name == NULL_GATHERED else ""
+            return [by, "", ""]
+        by_null = f"{ratio(by_server, OURS, NULL, CPU).median:.2f}" if NULL in by_server else ""
+        best = ratio(by_server, OURS, best_peer(by_server, CPU), CPU)
+        return [by_null, str(best), HEADS.get(best.to, best.to)]
+
+    heads = ["by null", "by best peer", ""]
+    return load_table(samples, "µs", lambda each: shown(median(each, CPU)), heads, ratios)
+
+
+def latency(each: list[Sample]) -> str:
+    """The 99th percentile, where the client tells it."""
+    return "" if each[0].p99_ms is None else shown(median(each, P99))
+
+
+def memory_table(results: Results) -> str:
+    """What each server takes."""
+    rows = [["", "at start, kB", "for each idle connection, bytes", "of it heap"]]
+    for name, memory in results.memory.items():
+        heap = "" if memory.heap_bytes is None else f"{memory.heap_bytes / memory.connections:.0f}"
+        rows.append([name, f"{memory.start_bytes / 1024:,.0f}", f"{memory.bytes_per_connection:,.0f}", heap])
     return aligned(rows)
 
 
-def _ratios(by_server: LoadSamples) -> list[str]:
-    to_null = f"{ratio(by_server, OURS, NULL, CPU).median:.2f}" if NULL in by_server else ""
-    best = ratio(by_server, OURS, best_peer(by_server, CPU), CPU)
-    return [to_null, str(best), HEADS.get(best.to, best.to)]
-
-
-def other_tables(samples: Samples) -> list[str]:
-    """Rates, latencies and how busy the servers were."""
-
-    def latency(each: list[Sample]) -> str:
-        return "" if each[0].p99_ms is None else shown(median(each, P99))
-
-    def busy(each: list[Sample]) -> str:
-        return f"{median(each, BUSY):.0f}"
-
-    return [
-        f"Answers per second\n{aligned(_table(samples, '1/s', lambda each: shown(median(each, RATE))))}",
-        f"99 % of the answers within\n{aligned(_table(samples, 'ms', latency))}",
-        f"Share of its core that the server used\n{aligned(_table(samples, '%', busy))}",
-    ]
-
-
-def bounds_table(samples: Samples) -> str:
+def bounds_table(results: Results) -> str:
     """Every bound beside what was measured."""
     rows = [["load", "what", "by", "bound", "measured", ""]]
-    for verdict in judge(samples):
-        bound = verdict.bound
-        sign = "at least" if bound.measure.more_is_better else "at most"
-        of = "" if bound.of == OURS else f", {bound.of}"
-        to = bound.to if bound.to == verdict.ratio.to else f"{bound.to}: {verdict.ratio.to}"
-        limit = f"{sign} {bound.limit:.2f}"
-        word = "met" if verdict.met else "over" if not bound.measure.more_is_better else "under"
-        rows.append([LOADS[bound.load].title, f"{bound.measure.title}{of}", to, limit, str(verdict.ratio), word])
+    for verdict in results.verdicts():
+        rows.append([verdict.title, verdict.what, verdict.to, verdict.limit, verdict.measured, verdict.word])
     return aligned(rows)
 
 
 def report(results: Results) -> str:
     """All of it."""
-    facts = "\n".join(f"{name}: {text}" for name, text in results.facts.items())
-    cpu = f"Server CPU per answer: medians, and ratios round by round (least to most)\n{cpu_table(results.samples)}"
-    bounds = f"Bounds\n{bounds_table(results.samples)}"
-    return "\n\n".join([facts, cpu, *other_tables(results.samples), bounds])
+    samples = results.samples
+    parts = [
+        "\n".join(f"{name}: {text}" for name, text in results.facts.items()),
+        f"Server CPU per answer: medians, and ratios round by round (least to most)\n{cpu_table(samples)}",
+        f"Answers per second\n{load_table(samples, '1/s', lambda each: shown(median(each, RATE)))}",
+        f"99 % of the answers within\n{load_table(samples, 'ms', latency)}",
+        f"The server's share of its core\n{load_table(samples, '%', lambda each: f'{median(each, BUSY):.0f}')}",
+    ]
+    if results.memory:
+        parts.append(f"Resident memory\n{memory_table(results)}")
+    parts.append(f"Bounds\n{bounds_table(results)}")
+    return "\n\n".join(parts)

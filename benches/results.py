@@ -9,16 +9,16 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benches import BenchError
-from benches.bounds import judge
+from benches.bounds import Verdict, judge
 from benches.loads import LOADS
 from benches.measuring import CPU, RATE, Sample, Samples, median
+from benches.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,12 @@ class Results:
     #: Where, when and with what it was measured.
     facts: dict[str, str]
     samples: Samples
+    #: By server; none where it was not asked for.
+    memory: dict[str, Memory]
+
+    def verdicts(self) -> list[Verdict]:
+        """The bounds, and whether they were met."""
+        return judge(self.samples, self.memory)
 
 
 def version_commands(program: Path) -> dict[str, list[str | Path]]:
@@ -82,21 +88,14 @@ def write(path: Path, results: Results) -> None:
                 for name, samples in by_server.items()
             },
         }
-    bounds = [
-        {
-            "load": verdict.bound.load,
-            "measure": verdict.bound.measure.title,
-            "of": verdict.bound.of,
-            "to": verdict.ratio.to,
-            "limit": verdict.bound.limit,
-            "rounds": verdict.ratio.rounds,
-            "median": verdict.ratio.median,
-            "met": verdict.met,
-        }
-        for verdict in judge(results.samples)
-    ]
+    told = {
+        "facts": results.facts,
+        "loads": loads,
+        "memory": {name: asdict(memory) for name, memory in results.memory.items()},
+        "bounds": [asdict(verdict) for verdict in results.verdicts()],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"facts": results.facts, "loads": loads, "bounds": bounds}, indent=2) + "\n")
+    path.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def read(path: Path) -> Results:
@@ -107,11 +106,10 @@ def read(path: Path) -> Results:
             load: {name: [Sample(**one) for one in each] for name, each in of_load["samples"].items()}
             for load, of_load in told["loads"].items()
         }
-        return Results(told["facts"], samples)
-    except (ValueError, KeyError, TypeError) as error:
+        memory = {name: Memory(**of_server) for name, of_server in told["memory"].items()}
+        found = Results(told["facts"], samples, memory)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(f"{path} has no results of this benchmark: {error!r}") from error
-
-
-def unknown(samples: Iterable[str]) -> list[str]:
-    """Those of the loads that this version does not have."""
-    return [load for load in samples if load not in LOADS]
+    if unknown := [load for load in samples if load not in LOADS]:
+        raise BenchError(f"{path} has loads that there are no more: {', '.join(unknown)}")
+    return found
