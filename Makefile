@@ -16,6 +16,10 @@ run: target/release/httpserver
 target/release/httpserver:
 	cargo build --release --locked --bin httpserver
 
+.PHONY: target/release/examples/null_server
+target/release/examples/null_server:
+	cargo build --release --locked --example null_server
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'maturin>=1.16,<2'
@@ -30,7 +34,7 @@ test: test-rust test-python
 test-rust:
 	cargo test --locked
 
-test-python: python target/release/httpserver
+test-python: python target/release/httpserver target/release/examples/null_server
 	$(BIN)/python -m pytest
 
 # Every order in which threads can meet in the log's ring and in the statistics.
@@ -63,8 +67,7 @@ lint: python
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
 # Beside nginx, h2o, lighttpd and a server that does nothing; BENCH_ARGS="--help" tells what can be chosen.
-bench: python target/release/httpserver
-	cargo build --release --locked --example null_server
+bench: python target/release/httpserver target/release/examples/null_server
 	$(BIN)/python -m benches $(BENCH_ARGS)
 
 # The parser beside httparse, the pool beside malloc, and the like: a minute. MICRO_ARGS=--test only sees that they run.

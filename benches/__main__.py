@@ -22,7 +22,7 @@ from benches import BenchError, measuring, memory, results
 from benches.checks import Connection, Prepared, prepare, request
 from benches.documents import SMALL, make_documents
 from benches.loads import LOADS
-from benches.measuring import Samples, show_progress
+from benches.measuring import Samples, about, show_progress
 from benches.processes import raise_descriptor_limit
 from benches.report import report
 from benches.results import Results
@@ -84,13 +84,14 @@ def measure_loads(arguments: argparse.Namespace, setting: Setting, core: int, fa
         for load in arguments.loads:
             for name in measuring.servers_of(load):
                 show_progress(f"checking {LOADS[load].title}, {name} ...")
-                prepared[load, name] = prepare(servers[name], LOADS[load], setting.root)
+                with about(load, name):
+                    prepared[load, name] = prepare(servers[name].port, LOADS[load], setting.root)
         samples = measuring.run_all(
             servers, prepared, arguments.loads, arguments.rounds, arguments.seconds, core, setting.run
         )
         for name in (OURS, STORY):
             if name in servers:
-                told = Statistics.of(servers[name])
+                told = Statistics.of(servers[name].port)
                 told.must_be_sound(name)
                 facts[name] = str(told)
     return samples
@@ -125,6 +126,10 @@ def parse_arguments() -> argparse.Namespace:
         "--memory", action=argparse.BooleanOptionalAction, default=True, help="whether memory is measured"
     )
     parser.add_argument("--json", type=Path, help="where the results go as JSON")
+    parser.add_argument(
+        "--chart", type=Path, metavar="DIRECTORY", help="where the chart goes, for light and dark pages"
+    )
+    parser.add_argument("--from", dest="earlier", type=Path, metavar="JSON", help="measure nothing: show these results")
     return parser.parse_args()
 
 
@@ -137,10 +142,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
     arguments = parse_arguments()
     try:
-        found = measure(arguments)
+        found = results.read(arguments.earlier) if arguments.earlier else measure(arguments)
         print(report(found))
         if arguments.json is not None:
             results.write(arguments.json, found)
+        if arguments.chart is not None:
+            # Only here: matplotlib is nothing that the measuring needs.
+            from benches.chart import draw
+
+            draw(found, arguments.chart)
     except (BenchError, OSError, subprocess.TimeoutExpired) as error:
         print(f"\nbench: {error}", file=sys.stderr)
         return 1

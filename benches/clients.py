@@ -16,7 +16,7 @@ from benches import BenchError, bytewise
 from benches.checks import Prepared
 from benches.loads import Client, Load
 from benches.processes import pinned, run_client
-from benches.servers import HOST, Server
+from benches.servers import HOST
 
 HERE = Path(__file__).resolve().parent
 
@@ -38,29 +38,29 @@ class Told:
     p99_ms: float | None
 
 
-def run(load: Load, prepared: Prepared, server: Server, seconds: int, core: int, scratch: Path) -> Told:
+def run(load: Load, prepared: Prepared, port: int, seconds: int, core: int, scratch: Path) -> Told:
     """Run the load; an error of the client, or of an answer, is one of the run."""
     match load.client:
         case Client.WRK:
             paths = scratch / "paths"
             paths.write_text("".join(f"/{name}\n" for name in load.names))
             return told_by_wrk(
-                run_client(wrk(load, prepared, server, seconds, paths), seconds + GRACE_SECONDS, core), load, prepared
+                run_client(wrk(load, prepared, port, seconds, paths), seconds + GRACE_SECONDS, core), load, prepared
             )
         case Client.AB:
             count = min(MOST_CLOSING_REQUESTS, CLOSING_REQUESTS_PER_SECOND * seconds)
-            return told_by_ab(run_client(ab(load, server, count), count / 100 + GRACE_SECONDS, core), load, count)
+            return told_by_ab(run_client(ab(load, port, count), count / 100 + GRACE_SECONDS, core), load, count)
         case Client.BYTEWISE:
             with pinned(core):
-                done = bytewise.run(server.port, load, prepared, seconds)
+                done = bytewise.run(port, load, prepared, seconds)
             return Told(done.answers, done.seconds, None)
 
 
-def wrk(load: Load, prepared: Prepared, server: Server, seconds: int, paths: Path) -> list[str]:
+def wrk(load: Load, prepared: Prepared, port: int, seconds: int, paths: Path) -> list[str]:
     """The command of wrk."""
     options = ["-t1", f"-c{load.clients}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / "load.lua")]
     fields = [word for line in prepared.fields for word in ("-H", line)]
-    return ["wrk", *options, *fields, f"http://{HOST}:{server.port}/", "--", str(load.depth), str(paths)]
+    return ["wrk", *options, *fields, f"http://{HOST}:{port}/", "--", str(load.depth), str(paths)]
 
 
 def told_by_wrk(printed: str, load: Load, prepared: Prepared) -> Told:
@@ -83,9 +83,9 @@ def told_by_wrk(printed: str, load: Load, prepared: Prepared) -> Told:
     return Told(told["bytes"] / prepared.mean_bytes, told["duration_us"] / 1e6, p99_ms)
 
 
-def ab(load: Load, server: Server, count: int) -> list[str]:
+def ab(load: Load, port: int, count: int) -> list[str]:
     """The command of ab."""
-    url = f"http://{HOST}:{server.port}/{load.names[0]}"
+    url = f"http://{HOST}:{port}/{load.names[0]}"
     return ["ab", "-q", "-n", str(count), "-c", str(load.clients), "-s", "30", "-H", "Connection: close", url]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,14 +87,21 @@ def run_all(
                 show_progress(f"round {turn + 1} of {rounds}: {LOADS[load].title}, {name} ...")
                 server = servers[name]
                 before = server.cpu_seconds()
-                try:
-                    told = clients.run(LOADS[load], prepared[load, name], server, seconds, core, scratch)
-                except (BenchError, OSError) as error:
-                    raise BenchError(f"{LOADS[load].title}, {name}: {error}") from error
+                with about(load, name):
+                    told = clients.run(LOADS[load], prepared[load, name], server.port, seconds, core, scratch)
                 cpu = server.cpu_seconds() - before
                 by_server[name].append(Sample(told.answers, told.seconds, cpu, told.p99_ms))
     show_progress("")
     return samples
+
+
+@contextlib.contextmanager
+def about(load: str, server: str) -> Iterator[None]:
+    """What fails inside is told with the load and the server."""
+    try:
+        yield
+    except (BenchError, OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"{LOADS[load].title}, {server}: {error}") from error
 
 
 def show_progress(text: str) -> None:

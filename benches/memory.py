@@ -51,7 +51,7 @@ def measure(name: str, setting: Setting) -> Memory:
         first = stack.enter_context(contextlib.closing(Connection(server.port)))
         for _ in range(WARM_UP):
             _ask(first, server, setting.root)
-        told = Statistics.of(server) if name == OURS else None
+        told = Statistics.of(server.port) if name == OURS else None
         before = server.resident_bytes()
         idle = []
         for _ in range(IDLE):
@@ -64,7 +64,7 @@ def measure(name: str, setting: Setting) -> Memory:
             _ask(connection, server, setting.root)
         if told is None:
             return Memory(start, before, after, IDLE)
-        now = Statistics.of(server)
+        now = Statistics.of(server.port)
         return Memory(start, before, after, IDLE, now.heap_bytes - told.heap_bytes, now.heap_calls - told.heap_calls)
 
 

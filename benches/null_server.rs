@@ -7,27 +7,26 @@
 //! never is.
 //!
 //! ```text
-//! null_server PORT FILE [gathered]
+//! null_server FILE [gathered] < a listening socket that does not wait
 //! ```
 //!
+//! The socket's options are those that suit such a server, and whoever starts it sets them: TCP_NODELAY, so that the end
+//! of gathered answers waits for no acknowledgement, and TCP_DEFER_ACCEPT, so that a connection comes with its request.
 //! FILE holds the bytes of one answer, its head included. Pipelined requests get a send each, or with `gathered` one for
 //! all of them.
 
 use memchr::memmem::Finder;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
-use std::net::{Ipv4Addr, SocketAddr};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use std::process::ExitCode;
 use std::{env, fs, io};
 
 /// The most connections at a time.
 const CONNECTIONS: usize = 4500;
 const LISTENER: Token = Token(CONNECTIONS);
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 4096;
 /// Room for the heads of what is pipelined.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// What the bytes of one gathered send come to, or a little more.
@@ -152,7 +151,7 @@ struct Table {
 
 /// Takes every connection that waits, and answers each at once where it can.
 fn accept(
-    listener: &OwnedFd,
+    listener: BorrowedFd<'_>,
     poll: &Poll,
     table: &mut Table,
     answers: &Answers,
@@ -176,20 +175,8 @@ fn accept(
     }
 }
 
-fn listen(port: u16) -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let listener = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_reuseaddr(&listener, true)?;
-    // Accepted sockets inherit it: the end of gathered answers waits for no acknowledgement.
-    sockopt::set_tcp_nodelay(&listener, true)?;
-    rustix::net::bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-    rustix::net::listen(&listener, BACKLOG)?;
-    Ok(listener)
-}
-
-fn serve(port: u16, answers: &Answers) -> io::Result<()> {
+fn serve(listener: BorrowedFd<'_>, answers: &Answers) -> io::Result<()> {
     let mut poll = Poll::new()?;
-    let listener = listen(port)?;
     poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
     let mut events = Events::with_capacity(CONNECTIONS);
     let mut buffer = [0; BUFFER_BYTES];
@@ -202,7 +189,7 @@ fn serve(port: u16, answers: &Answers) -> io::Result<()> {
         }
         for event in &events {
             if event.token() == LISTENER {
-                accept(&listener, &poll, &mut table, answers, &mut buffer)?;
+                accept(listener, &poll, &mut table, answers, &mut buffer)?;
                 continue;
             }
             let index = event.token().0;
@@ -218,21 +205,20 @@ fn serve(port: u16, answers: &Answers) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (port, file, gathered) = match &arguments[..] {
-        [port, file] => (port, file, false),
-        [port, file, word] if word == "gathered" => (port, file, true),
+    let (file, gathered) = match &arguments[..] {
+        [file] => (file, false),
+        [file, word] if word == "gathered" => (file, true),
         _ => {
-            eprintln!("usage: null_server PORT FILE [gathered]");
+            eprintln!("usage: null_server FILE [gathered], with a listening socket as its standard input");
             return ExitCode::from(2);
         }
     };
     let run = || {
-        let port = port.parse().map_err(io::Error::other)?;
         let answer = fs::read(file)?;
         if answer.is_empty() {
             return Err(io::Error::other("the answer is empty"));
         }
-        serve(port, &Answers::new(&answer, gathered))
+        serve(io::stdin().as_fd(), &Answers::new(&answer, gathered))
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,

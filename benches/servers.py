@@ -75,6 +75,8 @@ class Kind:
     command: Callable[[Setting, Path, int], list[str | Path]]
     #: Whether ours is held against it.
     peer: bool = False
+    #: Whether its listening socket is its standard input; the others make their own.
+    inherits: bool = False
 
 
 def _configured(template: str, setting: Setting, run: Path, port: int, **more: str) -> Path:
@@ -101,7 +103,7 @@ def _ours(*options: str) -> Callable[[Setting, Path, int], list[str | Path]]:
 
 
 def _null(*words: str) -> Callable[[Setting, Path, int], list[str | Path]]:
-    return lambda setting, _run, port: [setting.null_server, str(port), setting.answer, *words]
+    return lambda setting, _run, _port: [setting.null_server, setting.answer, *words]
 
 
 def _nginx(sendfile: str, nopush: str) -> Callable[[Setting, Path, int], list[str | Path]]:
@@ -132,14 +134,14 @@ NULL_GATHERED = "null gathered"
 #: nginx reads a small file and sends it with its head.
 NGINX_COPY = "nginx copy"
 
-#: nginx three times, because no setting of it is best at everything. sendfile with tcp_nopush makes one packet of a head
-#: and a small content, but holds the last of several pipelined answers back for 40 ms; without it, it does not, and
-#: large files tell the two apart by the congestion control. Without sendfile a small file costs the least.
+#: nginx three times, because no setting of it is best at everything. sendfile with tcp_nopush makes one packet of a
+#: head and a small content, but holds the last of several pipelined answers back for 40 ms; without it, it does not,
+#: and large files tell the two apart by the congestion control. Without sendfile a small file costs the least.
 KINDS = {
     OURS: Kind(_ours("--log-level", "error")),
     STORY: Kind(_ours()),
-    NULL: Kind(_null()),
-    NULL_GATHERED: Kind(_null("gathered")),
+    NULL: Kind(_null(), inherits=True),
+    NULL_GATHERED: Kind(_null("gathered"), inherits=True),
     "nginx": Kind(_nginx(sendfile="on", nopush="off"), peer=True),
     "nginx nopush": Kind(_nginx(sendfile="on", nopush="on"), peer=True),
     NGINX_COPY: Kind(_nginx(sendfile="off", nopush="off"), peer=True),
@@ -157,18 +159,31 @@ def running(name: str, setting: Setting) -> Iterator[Server]:
     """
     run = setting.run / name.replace(" ", "-")
     run.mkdir(exist_ok=True)
+    kind = KINDS[name]
     for _ in range(PORT_ATTEMPTS):
-        with socket.create_server((HOST, 0)) as probe:
-            port = probe.getsockname()[1]
-        command = KINDS[name].command(setting, run, port)
-        with (run / "stderr").open("wb") as errors, processes.pinned(setting.core):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        with _listener() as listener:
+            port = listener.getsockname()[1]
+            if not kind.inherits:
+                listener.close()
+            command = kind.command(setting, run, port)
+            given = listener.fileno() if kind.inherits else subprocess.DEVNULL
+            with (run / "stderr").open("wb") as errors, processes.pinned(setting.core):
+                process = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=errors)
         with processes.stopping(process):
             if _listens(process, port):
                 yield Server(name, process, port)
                 return
     told = "\n".join(file.read_text() for file in (run / "stderr", run / "error.log") if file.exists())
     raise BenchError(f"{name} did not start: {told.strip()[-1000:]}")
+
+
+def _listener() -> socket.socket:
+    """A listening socket as one who knows would set it up, on a port of the kernel's choice."""
+    listener = socket.create_server((HOST, 0), backlog=4096)
+    listener.setblocking(False)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+    return listener
 
 
 def _listens(process: subprocess.Popen[bytes], port: int) -> bool:

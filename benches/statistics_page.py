@@ -9,7 +9,7 @@ from typing import Self
 
 from benches import BenchError
 from benches.checks import Connection, request
-from benches.servers import STATUS_PATH, Server
+from benches.servers import STATUS_PATH
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Statistics:
     log_records_dropped: int
 
     @classmethod
-    def of(cls, server: Server) -> Self:
+    def of(cls, port: int) -> Self:
         """Ask for them."""
-        with contextlib.closing(Connection(server.port)) as connection:
-            connection.send(request(STATUS_PATH.removeprefix("/"), server.port))
+        with contextlib.closing(Connection(port)) as connection:
+            connection.send(request(STATUS_PATH.removeprefix("/"), port))
             told: dict[str, int] = json.loads(connection.answer().content)
         return cls(
             requests=told["total_requests"],
@@ -44,5 +44,7 @@ class Statistics:
 
     def __str__(self) -> str:
         """As the facts of a run tell it."""
-        dropped = f"{self.log_records_dropped:,} log records dropped"
-        return f"{self.requests:,} requests, {self.heap_calls} heap calls, {self.invariant_violations} violations, {dropped}"
+        return (
+            f"{self.requests:,} requests, {self.heap_calls} heap calls, {self.invariant_violations} violations, "
+            f"{self.log_records_dropped:,} log records dropped"
+        )
