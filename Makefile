@@ -68,7 +68,7 @@ lint: python
 
 # Beside nginx, h2o, lighttpd and a server that does nothing; BENCH_ARGS="--help" tells what can be chosen.
 bench: python target/release/httpserver target/release/examples/null_server
-	$(BIN)/python -m benches $(BENCH_ARGS)
+	$(BIN)/python -m benches --json bench-results/bench.json --chart bench-results $(BENCH_ARGS)
 
 # The parser beside httparse, the pool beside malloc, and the like: a minute. MICRO_ARGS=--test only sees that they run.
 micro:

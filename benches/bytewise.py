@@ -54,7 +54,7 @@ def _read(peer: socket.socket, load: Load, prepared: Prepared) -> None:
     """Read one answer; it has been checked before, so that its size and its status tell that it is the same."""
     received = b""
     while len(received) < prepared.least_bytes:
-        data = peer.recv(prepared.most_bytes)
+        data = peer.recv(prepared.most_bytes + 1)
         if not data:
             raise BenchError(f"the connection ended after {len(received)} bytes of an answer")
         received += data

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,7 @@ def test_every_server_comes_first_and_last_in_its_turn(names: list[str]) -> None
     """The order is another one in each round until all have been."""
     orders = [in_turn(names, turn) for turn in range(2 * len(names))]
     assert all(sorted(order) == sorted(names) for order in orders)
+    assert len(names) == 1 or all(one != next_one for one, next_one in pairwise(orders))
     assert {order[0] for order in orders} == {order[-1] for order in orders} == set(names)
 
 

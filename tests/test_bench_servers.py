@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import socket
 import subprocess
@@ -16,12 +17,13 @@ from pathlib import Path
 import pytest
 from support import PATIENCE, ROOT, Raw, need
 
-from benches import BenchError, bytewise, checks
+from benches import BenchError, bytewise, checks, memory, servers
 from benches.checks import Prepared
 from benches.documents import SMALL
 from benches.loads import Client, Load
 from benches.measuring import servers_of
-from benches.servers import KINDS, OURS
+from benches.servers import KINDS, OURS, Setting
+from benches.statistics_page import Statistics
 
 NULL_SERVER = ROOT / "target" / "release" / "examples" / "null_server"
 
@@ -165,9 +167,9 @@ def test_heads_come_byte_by_byte() -> None:
         done = bytewise.run(port, load, Prepared((), size, float(size), size), 0.05)
         assert done.answers > 0
         assert done.answers % 3 == 0
-        with pytest.raises(BenchError):
+        with pytest.raises(BenchError, match=f"a wrong answer of {size} bytes"):
             bytewise.run(port, load, Prepared((), size - 1, size - 1.0, size - 1), 0.05)
-        with pytest.raises(BenchError):
+        with pytest.raises(BenchError, match=f"a wrong answer of {size} bytes"):
             bytewise.run(port, dataclasses.replace(load, status=206), Prepared((), size, float(size), size), 0.05)
 
 
@@ -206,6 +208,28 @@ def test_the_null_server_answers_each_head_once(null_server: int) -> None:
         raw.send(head[:-2] + b"Connection: close\r\n\r\n")
         assert raw.response().content == CONTENT[:1200]
         assert raw.closed()
+
+
+def test_a_server_that_closes_idle_connections_is_not_taken_for_a_thrifty_one(
+    documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx does, where it may have no more than so many."""
+    need("nginx")
+    monkeypatch.setattr(servers, "CONNECTIONS", 102)
+    monkeypatch.setattr(memory, "IDLE", 100)
+    core = min(os.sched_getaffinity(0))
+    setting = Setting(Path("none"), Path("none"), documents, documents, core, 1024, Path("none"))
+    with pytest.raises(BenchError, match="nginx: a wrong answer to one of 100 clients"):
+        memory.measure("nginx", setting)
+
+
+@pytest.mark.parametrize("broken", ["heap_bytes", "heap_calls", "invariant_violations"])
+def test_a_server_that_broke_its_promises_fails_the_run(broken: str) -> None:
+    """However fast it was."""
+    sound = Statistics(requests=9, heap_bytes=0, heap_calls=0, invariant_violations=0, log_records_dropped=9)
+    sound.must_be_sound(OURS)
+    with pytest.raises(BenchError, match="broke its promises"):
+        dataclasses.replace(sound, **{broken: 1}).must_be_sound(OURS)
 
 
 def test_a_run_measures_tells_and_draws(tmp_path: Path) -> None:
