@@ -28,7 +28,7 @@ WARM_UP = 100
 class Memory:
     """What one server takes."""
 
-    #: Once it listens.
+    #: Once it has answered for the first time.
     start_bytes: int
     #: With one connection that has made its requests, and with the idle ones besides.
     before_bytes: int

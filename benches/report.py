@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from benches.loads import LOADS
 from benches.measuring import CPU, RATE, LoadSamples, Measure, Sample, Samples, best_peer, median, ratio
 from benches.results import Results
-from benches.servers import KINDS, NULL, NULL_GATHERED, OURS, STORY
+from benches.servers import CONNECTIONS, KINDS, NULL, NULL_GATHERED, OURS, STORY
 
 #: Servers by the heads of their columns, where the name is too long for one.
 HEADS = {"nginx nopush": "nopush", "nginx copy": "copy"}
@@ -100,6 +100,6 @@ def report(results: Results) -> str:
         f"The server's share of its core\n{load_table(samples, '%', lambda each: f'{median(each, BUSY):.0f}')}",
     ]
     if results.memory:
-        parts.append(f"Resident memory\n{memory_table(results)}")
+        parts.append(f"Resident memory, of servers that may have {CONNECTIONS:,} connections\n{memory_table(results)}")
     parts.append(f"Bounds\n{bounds_table(results)}")
     return "\n\n".join(parts)

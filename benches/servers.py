@@ -170,7 +170,7 @@ def running(name: str, setting: Setting) -> Iterator[Server]:
             with (run / "stderr").open("wb") as errors, processes.pinned(setting.core):
                 process = subprocess.Popen(command, stdin=given, stdout=subprocess.DEVNULL, stderr=errors)
         with processes.stopping(process):
-            if _listens(process, port):
+            if _answers(process, port):
                 yield Server(name, process, port)
                 return
     told = "\n".join(file.read_text() for file in (run / "stderr", run / "error.log") if file.exists())
@@ -186,14 +186,19 @@ def _listener() -> socket.socket:
     return listener
 
 
-def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until the process takes connections; false where it ends before."""
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the process answers; false where it ends before.
+
+    That it takes connections would say little: the socket may be older than the server, or wait for it.
+    """
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            socket.create_connection((HOST, port), timeout=1).close()
+            with socket.create_connection((HOST, port), timeout=START_SECONDS) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                if connection.recv(1):
+                    return process.poll() is None
         except OSError:
-            time.sleep(0.01)
-        else:
-            return process.poll() is None
+            pass
+        time.sleep(0.01)
     return False
