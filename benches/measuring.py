@@ -147,8 +147,8 @@ class Ratio:
         return statistics.median(self.rounds)
 
     def __str__(self) -> str:
-        """The median and the spread."""
-        return f"{self.median:.2f} ({min(self.rounds):.2f}-{max(self.rounds):.2f})"
+        """The median, exact enough to be held against a bound of two digits, and the spread."""
+        return f"{self.median:.3f} ({min(self.rounds):.2f}-{max(self.rounds):.2f})"
 
 
 def ratio(samples: LoadSamples, of: str, to: str, measure: Measure) -> Ratio:

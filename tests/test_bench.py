@@ -140,7 +140,7 @@ def test_ratios_are_taken_round_by_round() -> None:
     by_server = {OURS: [sample(2), sample(30), sample(9)], "h2o": [sample(4), sample(10), sample(10)]}
     found = ratio(by_server, OURS, "h2o", CPU)
     assert found.rounds == pytest.approx((0.5, 3.0, 0.9))
-    assert str(found) == "0.90 (0.50-3.00)"
+    assert str(found) == "0.900 (0.50-3.00)"
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b", "c"], servers_of("pipelined")])
@@ -256,6 +256,6 @@ def test_the_report_has_everything_and_fits() -> None:
     """Every load and every bound, in 120 columns."""
     printed = report.report(made_up())
     for load in LOADS.values():
-        assert re.search(rf"^{re.escape(load.title)} .* 0\.90 \(0\.90-0\.90\)", printed, re.M)
+        assert re.search(rf"^{re.escape(load.title)} .* 0\.900 \(0\.90-0\.90\)", printed, re.M)
     assert len(re.findall(r"(?:at most|at least|under) [\d.]+ ", printed)) == len(BOUNDS) + 1
     assert max(map(len, printed.splitlines())) <= 120
