@@ -118,12 +118,15 @@ pub fn find_control(bytes: &[u8]) -> Option<usize> {
         let below = word.wrapping_sub(ONES * 0x20) & !word;
         let del = word ^ (ONES * 0x7f);
         let is_del = del.wrapping_sub(ONES) & !del;
-        if (below | is_del) & HIGHS != 0 {
-            break;
+        // A borrow can only mark bytes behind the first that is marked rightly, and that is the one in the lowest bits.
+        let marked = (below | is_del) & HIGHS;
+        if marked != 0 {
+            return Some(position + marked.trailing_zeros() as usize / 8);
         }
         position += 8;
     }
-    bytes[position..].iter().position(|&byte| byte < 0x20 || byte == 0x7f).map(|offset| position + offset)
+    let rest = chunks.remainder().iter();
+    rest.copied().position(|byte| byte < 0x20 || byte == 0x7f).map(|offset| position + offset)
 }
 
 /// The position of the first `wanted`. A search in a few bytes costs more to call than to do.

@@ -120,20 +120,6 @@ pub fn decode_path(path: &[u8], name: &mut [u8]) -> Result<usize, Reject> {
     Ok(length)
 }
 
-/// The name that most paths are already: what follows the first slash, where no segment but the last is empty, none begins with a
-/// dot, and nothing is encoded or out of place.
-fn plain_path(path: &[u8]) -> Option<&[u8]> {
-    let (b'/', name) = path.split_first()? else { return None };
-    let mut previous = b'/';
-    for &byte in name {
-        if !grammar::is(byte, grammar::PATH) || byte == b'%' || (previous == b'/' && matches!(byte, b'/' | b'.')) {
-            return None;
-        }
-        previous = byte;
-    }
-    Some(name)
-}
-
 fn decode_segment(segment: &[u8], room: &mut [u8]) -> Result<usize, Reject> {
     let mut bytes = segment.iter();
     let mut length = 0;
@@ -159,6 +145,20 @@ fn decode_segment(segment: &[u8], room: &mut [u8]) -> Result<usize, Reject> {
         length += 1;
     }
     Ok(length)
+}
+
+/// The name that most paths are already: what follows the first slash, where no segment but the last is empty, none begins with a
+/// dot, and nothing is encoded or out of place.
+fn plain_path(path: &[u8]) -> Option<&[u8]> {
+    let (b'/', name) = path.split_first()? else { return None };
+    let mut previous = b'/';
+    for &byte in name {
+        if !grammar::is(byte, grammar::PATH) || byte == b'%' || (previous == b'/' && matches!(byte, b'/' | b'.')) {
+            return None;
+        }
+        previous = byte;
+    }
+    Some(name)
 }
 
 /// Whether a decoded name has a hidden part: one that begins with a dot, `.well-known` at the root aside (RFC 8615).

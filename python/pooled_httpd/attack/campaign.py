@@ -111,10 +111,12 @@ def _run(judge: Judge, case: Case, delivery: Delivery) -> tuple[Entry, bool]:
     try:
         return entry_of(judge.run(case, delivery), judge), True
     except OSError as error:
-        died = isinstance(error, ConnectionRefusedError)
+        lives = judge.is_alive()
+        # Who was waiting to be accepted when the server died is reset.
+        died = isinstance(error, ConnectionRefusedError) or (isinstance(error, ConnectionResetError) and not lives)
         fault = f"the server died: {error}" if died else f"the server takes no connection or no bytes: {error}"
         result = Result(case, delivery, Verdict.DANGEROUS if died else Verdict.HANGS, False, str(error), (fault,), 0.0)
-        return entry_of(result, judge), judge.is_alive()
+        return entry_of(result, judge), lives
 
 
 def report_of(fuzzer: Fuzzer, *, started: str, seconds: float) -> Report:
