@@ -16,9 +16,9 @@ run: target/release/httpserver
 target/release/httpserver:
 	cargo build --release --locked --bin httpserver
 
-.PHONY: target/release/examples/null_server
-target/release/examples/null_server:
-	cargo build --release --locked --example null_server
+.PHONY: target/release/null_server
+target/release/null_server:
+	cargo build --release --locked --package pooled_httpd-benches --bin null_server
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +34,7 @@ test: test-rust test-python
 test-rust:
 	cargo test --locked
 
-test-python: python target/release/httpserver target/release/examples/null_server
+test-python: python target/release/httpserver target/release/null_server
 	$(BIN)/python -m pytest
 
 # Every order in which threads can meet in the log's ring and in the statistics.
@@ -67,7 +67,7 @@ lint: python
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
 # Beside nginx, h2o, lighttpd and a server that does nothing; BENCH_ARGS="--help" tells what can be chosen.
-bench: python target/release/httpserver target/release/examples/null_server
+bench: python target/release/httpserver target/release/null_server
 	$(BIN)/python -m benches --json bench-results/bench.json --chart bench-results $(BENCH_ARGS)
 
 # The parser beside httparse, the pool beside malloc, and the like: a minute. MICRO_ARGS=--test only sees that they run.

@@ -118,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     target = Path("target/release")
     parser = argparse.ArgumentParser(prog="benches", description="Compares the server with others.")
     parser.add_argument("--server", type=Path, default=target / "httpserver", help="the program")
-    parser.add_argument("--null-server", type=Path, default=target / "examples/null_server", help="the null server")
+    parser.add_argument("--null-server", type=Path, default=target / "null_server", help="the null server")
     parser.add_argument("--rounds", type=count(100), default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=count(60), default=2, help="how long each time")
     parser.add_argument("--loads", type=chosen, default=list(LOADS), help=f"some of {','.join(LOADS)}")

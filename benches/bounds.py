@@ -10,7 +10,7 @@ from benches.measuring import CPU, RATE, Measure, Samples, best_peer, ratio
 from benches.memory import Memory
 from benches.servers import NULL, OURS, STORY
 
-#: Stands for the peer that is best at the load.
+#: Stands for the peer that is best at the load, by its CPU time per answer.
 BEST = "best peer"
 
 #: Of resident memory for an idle connection: under so many bytes. Of the heap nothing.
@@ -73,7 +73,7 @@ def judge(samples: Samples, memory: Mapping[str, Memory]) -> list[Verdict]:
 
 def _judge_load(bound: Bound, samples: Samples) -> Verdict:
     by_server, measure = samples[bound.load], bound.measure
-    to = best_peer(by_server, measure) if bound.to == BEST else bound.to
+    to = best_peer(by_server, CPU) if bound.to == BEST else bound.to
     found = ratio(by_server, bound.of, to, measure)
     more = measure.more_is_better
     return Verdict(

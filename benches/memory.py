@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from benches import BenchError
 from benches.checks import Connection, check_answer, request
@@ -46,31 +45,32 @@ class Memory:
 
 def measure(name: str, setting: Setting) -> Memory:
     """Start a server, connect to it, look."""
+    document = (setting.root / SMALL).read_bytes()
     with running(name, setting) as server, contextlib.ExitStack() as stack:
         start = server.resident_bytes()
         first = stack.enter_context(contextlib.closing(Connection(server.port)))
         for _ in range(WARM_UP):
-            _ask(first, server, setting.root)
+            _ask(first, server, document)
         told = Statistics.of(server.port) if name == OURS else None
         before = server.resident_bytes()
         idle = []
         for _ in range(IDLE):
             connection = stack.enter_context(contextlib.closing(Connection(server.port)))
-            _ask(connection, server, setting.root)
+            _ask(connection, server, document)
             idle.append(connection)
         after = server.resident_bytes()
         # A server that had closed some would look thrifty.
         for connection in (first, *idle):
-            _ask(connection, server, setting.root)
+            _ask(connection, server, document)
         if told is None:
             return Memory(start, before, after, IDLE)
         now = Statistics.of(server.port)
         return Memory(start, before, after, IDLE, now.heap_bytes - told.heap_bytes, now.heap_calls - told.heap_calls)
 
 
-def _ask(connection: Connection, server: Server, root: Path) -> None:
+def _ask(connection: Connection, server: Server, document: bytes) -> None:
     try:
         connection.send(request(SMALL, server.port))
-        check_answer(LOADS["small"], SMALL, connection.answer(), root)
+        check_answer(LOADS["small"], SMALL, connection.answer(), document)
     except (BenchError, OSError) as error:
         raise BenchError(f"{server.name}: a wrong answer to one of {IDLE:,} clients: {error}") from error

@@ -138,8 +138,8 @@ NGINX_COPY = "nginx copy"
 #: head and a small content, but holds the last of several pipelined answers back for 40 ms; without it, it does not,
 #: and large files tell the two apart by the congestion control. Without sendfile a small file costs the least.
 KINDS = {
-    OURS: Kind(_ours("--log-level", "error")),
-    STORY: Kind(_ours()),
+    OURS: Kind(_ours("--deferred", "--log-level", "error")),
+    STORY: Kind(_ours("--deferred")),
     NULL: Kind(_null(), inherits=True),
     NULL_GATHERED: Kind(_null("gathered"), inherits=True),
     "nginx": Kind(_nginx(sendfile="on", nopush="off"), peer=True),

@@ -25,7 +25,7 @@ from benches.measuring import servers_of
 from benches.servers import KINDS, OURS, Setting
 from benches.statistics_page import Statistics
 
-NULL_SERVER = ROOT / "target" / "release" / "examples" / "null_server"
+NULL_SERVER = ROOT / "target" / "release" / "null_server"
 
 
 @contextlib.contextmanager
