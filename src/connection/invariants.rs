@@ -65,6 +65,7 @@ impl<F> Connection<F> {
     }
 
     /// Counted already: logs the violation and ends the connection.
+    #[cold]
     #[allow(clippy::panic)] // Debug builds stop at our own faults.
     pub(super) fn violate(&mut self, core: &mut Core, name: &'static str) {
         self.record(core, Event::Violated(name));

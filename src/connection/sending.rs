@@ -1,6 +1,6 @@
 //! What the driver is to do next, and what became of it: sending, and closing after it.
 
-use super::content::MAX_PART_HEAD;
+use super::content::{MAX_PART_HEAD, Reply};
 use super::core::Core;
 use super::deadlines::DeadlineKind;
 use super::{Connection, State};
@@ -260,9 +260,10 @@ impl<F> Connection<F> {
         if !self.has_output() {
             (self.output_start, self.output_end) = (0, 0);
         }
-        if self.has_output() || self.state == State::SendingResponse {
+        if self.has_output() || self.reply.as_ref().is_some_and(Reply::needs_file) {
             core.deadlines.arm(self.slot, DeadlineKind::Send, core.now.time);
-        } else if core.deadlines.kind(self.slot) == Some(DeadlineKind::Send) {
+        } else if self.state != State::SendingResponse && core.deadlines.kind(self.slot) == Some(DeadlineKind::Send) {
+            // Otherwise nothing is left of the response, and its end brings another deadline.
             self.arm_after_output(core);
         }
     }

@@ -7,6 +7,7 @@
 //! [`Cache::new`]; no failure here is an error, it means opening the file as if there were no cache.
 
 mod absences;
+mod memory;
 mod opening;
 mod places;
 mod store;
@@ -119,8 +120,8 @@ impl Cache {
         let seed = std::hash::RandomState::new().build_hasher().finish();
         Some(Self {
             watch: Watch::new(root.as_fd(), entries)?,
-            store: Store::new(store_bytes(cache_size), entries, KEPT_FIELDS_BYTES),
-            places: Places::new(cache_size / 2),
+            store: Store::new(store_bytes(cache_size), entries, KEPT_FIELDS_BYTES).ok()?,
+            places: Places::new(cache_size / 2).ok()?,
             absences: Absences::new(),
             resting: vec![Resting::default(); RESTING].into_boxed_slice(),
             root: NameHash::seeded(seed),
@@ -140,13 +141,13 @@ impl Cache {
         self.watch.into_slow_descriptor()
     }
 
-    /// The heap memory that a cache of this size takes, in bytes.
+    /// The heap memory that a cache of this size takes besides its contents, in bytes.
     pub(super) fn heap_bytes(cache_size: usize) -> usize {
         if cache_size == 0 {
             return 0;
         }
         let entries = entries(cache_size);
-        Store::heap_bytes(store_bytes(cache_size), entries)
+        Store::heap_bytes(entries)
             + Places::heap_bytes(cache_size / 2)
             + Absences::heap_bytes()
             + Watch::heap_bytes(entries)

@@ -101,10 +101,10 @@ impl Root {
         self.cache = Cache::new(&self.directory, cache_size, max_short, self.resolver == Resolver::Openat2);
     }
 
-    /// The heap memory of a cache of this size, in bytes.
+    /// The memory of a cache of this size, in bytes: its contents, outside the heap, and its tables.
     #[must_use]
     pub fn cache_bytes(cache_size: usize) -> usize {
-        Cache::heap_bytes(cache_size)
+        cache_size + Cache::heap_bytes(cache_size)
     }
 
     /// Drops from memory what has changed. To be called once a turn, after its requests were received and before they are

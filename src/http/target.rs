@@ -164,9 +164,19 @@ fn plain_path(path: &[u8]) -> Option<&[u8]> {
 /// Whether a decoded name has a hidden part: one that begins with a dot, `.well-known` at the root aside (RFC 8615).
 #[must_use]
 pub fn is_hidden(name: &[u8]) -> bool {
-    let first = name.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let is_shown = !first.starts_with(b".") || first == b".well-known";
-    !is_shown || name.windows(2).any(|pair| pair == b"/.")
+    const SHOWN: &[u8] = b".well-known";
+    let rest = match name.strip_prefix(SHOWN) {
+        Some(rest) if rest.first().is_none_or(|&byte| byte == b'/') => rest,
+        _ => name,
+    };
+    let mut previous = if rest.len() == name.len() { b'/' } else { 0 };
+    for &byte in rest {
+        if byte == b'.' && previous == b'/' {
+            return true;
+        }
+        previous = byte;
+    }
+    false
 }
 
 /// Gives the bytes of a decoded path to `put`, percent-encoded where they need it.

@@ -157,6 +157,7 @@ impl Tracer {
         }
     }
 
+    #[inline(never)]
     fn push(&mut self, connection: Option<u64>, event: Event, text: &[u8]) {
         let pushed = self.writer.push(|record| record.set(connection, event, text));
         self.note(pushed);

@@ -3,9 +3,11 @@
 //! A response does not copy a long content, it holds its place until it is sent, and a place that is held is neither written nor
 //! given to another file. Whoever reads slowly keeps places from being filled, and nothing more: what finds none is opened.
 
+use super::memory::Memory;
 use super::store::{Evicted, Hit, MAX_WATCHED, Record};
 use crate::connection::{KEPT_FIELDS_BYTES, KeptFields};
 use crate::file::names::NameHash;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,10 +55,10 @@ struct Place {
     is_fresh: bool,
 }
 
-/// All places. Their memory is zeroed pages of the system until it is used.
+/// All places.
 #[derive(Debug)]
 pub(super) struct Places {
-    memory: Box<[u8]>,
+    memory: Memory,
     places: Box<[Place]>,
     holders: Arc<[AtomicU32]>,
     /// Where the search for a place to fill goes on.
@@ -65,21 +67,22 @@ pub(super) struct Places {
 
 impl Places {
     /// As many as `bytes` have room for.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize) -> io::Result<Self> {
         let count = bytes / PLACE_BYTES;
-        Self {
-            memory: vec![0; count * PLACE_BYTES].into_boxed_slice(),
+        Ok(Self {
+            memory: Memory::new(count * PLACE_BYTES)?,
             places: std::iter::repeat_with(Place::default).take(count).collect(),
             holders: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
             next: 0,
-        }
+        })
     }
 
+    /// What they take of the heap besides their memory.
     pub(super) fn heap_bytes(bytes: usize) -> usize {
         let count = bytes / PLACE_BYTES;
         // An Arc keeps two counts of its own.
         let shared = (2 * size_of::<usize>() + count * size_of::<AtomicU32>()).next_multiple_of(align_of::<usize>());
-        count * (PLACE_BYTES + size_of::<Place>()) + shared
+        count * size_of::<Place>() + shared
     }
 
     /// How much of so many bytes the places take.
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_held_content_stays_while_its_file_changes_and_others_come() {
-        let mut places = Places::new(2 * PLACE_BYTES);
+        let mut places = Places::new(2 * PLACE_BYTES).expect("there is memory");
         assert_eq!(put(&mut places, b"a", &[1; MAX_LONG]), Some(None));
         let held = hold(&mut places, b"a").expect("it was put");
         assert_eq!(places.drop_one(hash(b"a"), None), Some([i32::from(b'a'), 0, 0, 0]));
@@ -223,7 +226,7 @@ mod tests {
 
     #[test]
     fn where_all_are_held_there_is_no_place() {
-        let mut places = Places::new(2 * PLACE_BYTES);
+        let mut places = Places::new(2 * PLACE_BYTES).expect("there is memory");
         assert!(put(&mut places, b"a", b"a").is_some() && put(&mut places, b"b", b"b").is_some());
         let held = [hold(&mut places, b"a"), hold(&mut places, b"b"), hold(&mut places, b"b")];
         assert_eq!(put(&mut places, b"c", b"c"), None);
@@ -233,12 +236,12 @@ mod tests {
         drop(third);
         let evicted = Evicted { watched: [i32::from(b'b'), 0, 0, 0], hits: 2 };
         assert_eq!(put(&mut places, b"c", b"c"), Some(Some(evicted)));
-        assert_eq!(Places::new(PLACE_BYTES - 1).max_content(), 0);
+        assert_eq!(Places::new(PLACE_BYTES - 1).expect("none is needed").max_content(), 0);
     }
 
     #[test]
     fn what_was_found_lately_is_given_up_last() {
-        let mut places = Places::new(3 * PLACE_BYTES);
+        let mut places = Places::new(3 * PLACE_BYTES).expect("there is memory");
         for name in [b"a", b"b", b"c"] {
             assert!(put(&mut places, name, name).is_some());
         }
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn another_name_of_the_same_hash_is_another_file() {
-        let mut places = Places::new(2 * PLACE_BYTES);
+        let mut places = Places::new(2 * PLACE_BYTES).expect("there is memory");
         assert!(put(&mut places, b"a", b"content").is_some());
         assert!(places.find(hash(b"a"), b"b", 0).is_none());
         assert!(places.find(hash(b"a"), b"a", 1).is_none());

@@ -3,8 +3,10 @@
 //! All memory is taken by [`Store::new`]. The ring is written round and round; what is overwritten is always the oldest. This
 //! file knows no system call: that what it holds is still true is the business of its owner.
 
+use super::memory::Memory;
 use crate::connection::{FileFacts, KeptFields};
 use crate::file::names::NameHash;
+use std::io;
 
 /// How many files one answer depends on at most: the file itself and a sidecar for each content coding.
 pub(super) const MAX_WATCHED: usize = 4;
@@ -67,7 +69,7 @@ pub(super) struct Evicted {
 
 #[derive(Debug)]
 pub(super) struct Store {
-    memory: Box<[u8]>,
+    memory: Memory,
     /// How much of it each entry has for field lines, between its name and its content.
     fields_bytes: usize,
     /// A ring as well: `used` entries from `oldest` on, in the order of their starts.
@@ -81,20 +83,21 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(bytes: usize, entries: usize, fields_bytes: usize) -> Self {
-        Self {
-            memory: vec![0; bytes].into_boxed_slice(),
+    pub(super) fn new(bytes: usize, entries: usize, fields_bytes: usize) -> io::Result<Self> {
+        Ok(Self {
+            memory: Memory::new(bytes)?,
             fields_bytes,
             entries: std::iter::repeat_with(Entry::default).take(entries).collect(),
             oldest: 0,
             used: 0,
             head: 0,
             index: vec![0; index_places(entries)].into_boxed_slice(),
-        }
+        })
     }
 
-    pub(super) fn heap_bytes(bytes: usize, entries: usize) -> usize {
-        bytes + entries * size_of::<Entry>() + index_places(entries) * size_of::<u32>()
+    /// What it takes of the heap besides its memory.
+    pub(super) fn heap_bytes(entries: usize) -> usize {
+        entries * size_of::<Entry>() + index_places(entries) * size_of::<u32>()
     }
 
     pub(super) fn find(&mut self, hash: NameHash, name: &[u8], variant: u8) -> Option<Hit<'_, &[u8]>> {
@@ -323,7 +326,7 @@ mod tests {
         for seed in 0..60 {
             let state = &mut (seed as u64 * 1_000_003);
             let (bytes, entries) = [(300, 16), (4096, 16), (2000, 64), (50, 3), (1000, 1000)][seed % 5];
-            let (mut store, mut model) = (Store::new(bytes, entries, seed % 7), Model::default());
+            let (mut store, mut model) = (Store::new(bytes, entries, seed % 7).expect("there is memory"), Model::default());
             for step in 0..3000 {
                 let name = vec![random(state, 40) as u8 + 1; 1 + random(state, 5)];
                 let variant = random(state, 3) as u8;
@@ -369,7 +372,7 @@ mod tests {
 
     #[test]
     fn an_entry_may_fill_the_memory_and_none_may_be_larger() {
-        let (mut store, mut model) = (Store::new(104, 16, 4), Model::default());
+        let (mut store, mut model) = (Store::new(104, 16, 4).expect("there is memory"), Model::default());
         put(&mut store, &mut model, 1, b"a", 0, &[7; 99]);
         assert_eq!(store.find(hash(b"a"), b"a", 0).map(|hit| hit.content), Some(&[7; 99][..]));
         assert_eq!(store.make_room(101), Room::TooLarge);
@@ -380,7 +383,7 @@ mod tests {
 
     #[test]
     fn an_entry_tells_how_often_it_was_found() {
-        let (mut store, mut model) = (Store::new(100, 16, 4), Model::default());
+        let (mut store, mut model) = (Store::new(100, 16, 4).expect("there is memory"), Model::default());
         put(&mut store, &mut model, 1, b"a", 0, b"content");
         for _ in 0..300 {
             assert!(store.find(hash(b"a"), b"a", 0).is_some());
