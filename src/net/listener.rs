@@ -28,6 +28,9 @@ pub(super) enum Origin {
     Inherited,
 }
 
+/// What takes part of what the line can carry without pacing; every system has it, and lets everybody use it.
+const LOOPBACK_CONGESTION_CONTROL: &str = "reno";
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
@@ -134,6 +137,11 @@ fn bind(address: SocketAddr) -> Result<(Listener, Address), Errno> {
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     set_tcp_options(&socket)?;
+    if address.ip().is_loopback() {
+        // Nothing is lost on the way and nobody else wants the line: what paces packets costs time and CPU for nothing. Where the
+        // system has another mind, its own choice will do.
+        let _ = sockopt::set_tcp_congestion(&socket, LOOPBACK_CONGESTION_CONTROL);
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
@@ -168,6 +176,22 @@ mod tests {
     fn tcp(address: Address) -> SocketAddr {
         let Address::Tcp(address) = address else { panic!("it is TCP") };
         address
+    }
+
+    #[test]
+    fn only_loopback_connections_have_a_congestion_control_of_their_own() {
+        let of_system = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").expect("it is Linux");
+        for (host, expected) in
+            [("127.0.0.1", LOOPBACK_CONGESTION_CONTROL), ("::1", "reno"), ("0.0.0.0", of_system.trim())]
+        {
+            let (listener, address) = listen(host, 0).expect("it can be bound");
+            let client = TcpStream::connect((if host == "::1" { host } else { "127.0.0.1" }, tcp(address).port()));
+            let socket = listener.descriptor().expect("it listens");
+            // It is there once the client is connected.
+            let accepted = rustix::net::accept(socket).expect("somebody has come");
+            assert_eq!(sockopt::tcp_congestion(&accepted).expect("it is TCP"), expected, "{host}");
+            drop(client);
+        }
     }
 
     #[test]

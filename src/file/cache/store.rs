@@ -326,7 +326,8 @@ mod tests {
         for seed in 0..60 {
             let state = &mut (seed as u64 * 1_000_003);
             let (bytes, entries) = [(300, 16), (4096, 16), (2000, 64), (50, 3), (1000, 1000)][seed % 5];
-            let (mut store, mut model) = (Store::new(bytes, entries, seed % 7).expect("there is memory"), Model::default());
+            let (mut store, mut model) =
+                (Store::new(bytes, entries, seed % 7).expect("there is memory"), Model::default());
             for step in 0..3000 {
                 let name = vec![random(state, 40) as u8 + 1; 1 + random(state, 5)];
                 let variant = random(state, 3) as u8;
