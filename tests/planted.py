@@ -52,8 +52,9 @@ FAULTS = (
     Fault(
         "white space before the colon is trimmed",
         "http/field.rs",
-        "let (name, value) = (&bytes[..colon],",
-        "let (name, value) = (grammar::trim_ows(&bytes[..colon]),",
+        "let (name, [b':', value @ ..]) = bytes.split_at(end) else { return Err(Reject::FieldName) };",
+        "let (name, rest) = bytes.split_at(end);\n"
+        "        let [b':', value @ ..] = grammar::trim_ows(rest) else { return Err(Reject::FieldName) };",
     ),
     Fault(
         "a folded line is taken for a field line",

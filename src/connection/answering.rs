@@ -302,8 +302,9 @@ impl<F> Connection<F> {
 
     /// Nothing is there: the single page of an application, where there is one, answers for what has no extension.
     fn not_found(&mut self, core: &mut Core) {
-        let last = self.requested_name().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        if core.site.spa && self.request.lookup != Lookup::Fallback && !last.contains(&b'.') {
+        let has_extension =
+            |name: &[u8]| name.rsplit(|&byte| byte == b'/').next().is_some_and(|last| last.contains(&b'.'));
+        if core.site.spa && self.request.lookup != Lookup::Fallback && !has_extension(self.requested_name()) {
             self.request.was_opened = false;
             self.request.lookup = Lookup::Fallback;
         } else {

@@ -1,7 +1,7 @@
 //! The field lines of a request, kept in its pool in blocks, so that a table that grows strands nothing.
 
 use super::pool::{Pool, PoolExhausted, PoolSlice};
-use crate::http::field::{FieldLine, FieldName};
+use crate::http::field::{FieldLine, FieldName, FieldNames};
 
 /// How many field lines one block holds; most requests need one block.
 const BLOCK_LINES: usize = 8;
@@ -18,19 +18,17 @@ pub struct FieldTable {
     first: Option<PoolSlice<Block>>,
     last: Option<PoolSlice<Block>>,
     length: usize,
-    /// Which names there are, one bit for each.
-    names: u32,
-}
-
-const fn bit(name: FieldName) -> u32 {
-    1 << name as u32
+    /// Which names there are.
+    names: FieldNames,
 }
 
 /// The fields that make a request conditional (RFC 9110 section 13.1), If-Range aside.
-const CONDITIONS: u32 = bit(FieldName::IfMatch)
-    | bit(FieldName::IfNoneMatch)
-    | bit(FieldName::IfModifiedSince)
-    | bit(FieldName::IfUnmodifiedSince);
+const CONDITIONS: FieldNames = FieldNames::of(&[
+    FieldName::IfMatch,
+    FieldName::IfNoneMatch,
+    FieldName::IfModifiedSince,
+    FieldName::IfUnmodifiedSince,
+]);
 
 impl FieldTable {
     /// How many field lines there are.
@@ -39,16 +37,22 @@ impl FieldTable {
         self.length
     }
 
+    /// The names that there are.
+    #[must_use]
+    pub fn names(&self) -> FieldNames {
+        self.names
+    }
+
     /// Whether there is a line of this name.
     #[must_use]
     pub fn has(&self, name: FieldName) -> bool {
-        self.names & bit(name) != 0
+        self.names.has(name)
     }
 
     /// Whether the request is conditional.
     #[must_use]
     pub fn has_condition(&self) -> bool {
-        self.names & CONDITIONS != 0
+        self.names.has_any(CONDITIONS)
     }
 
     /// Appends a field line.
@@ -67,7 +71,7 @@ impl FieldTable {
         if let Some(last) = self.last {
             pool.get_mut(last)[0].lines[self.length % BLOCK_LINES] = line;
             self.length += 1;
-            self.names |= bit(line.name);
+            self.names.insert(line.name);
         }
         Ok(())
     }

@@ -149,7 +149,8 @@ impl<F> Connection<F> {
         let Some(lease) = &self.lease else { return Ok(()) };
         let fields = self.request.fields.iter(&lease.pool);
         let version = self.request.line.version;
-        self.request.framing = Framing::of(self.received_bytes(), version, fields, core.limits.max_content)?;
+        let names = self.request.fields.names();
+        self.request.framing = Framing::of(self.received_bytes(), version, names, fields, core.limits.max_content)?;
         self.request.head_length = self.request.scanner.scanned();
         let framing = self.request.framing;
         if framing.content == ContentLength::None {

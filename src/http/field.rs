@@ -74,6 +74,40 @@ impl FieldName {
     }
 }
 
+/// Which of the names there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldNames(u32);
+
+impl FieldNames {
+    /// These names.
+    #[must_use]
+    pub const fn of(names: &[FieldName]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < names.len() {
+            bits |= 1 << names[index] as u32;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Adds a name.
+    pub fn insert(&mut self, name: FieldName) {
+        self.0 |= 1 << name as u32;
+    }
+
+    /// Whether one of `names` is among these.
+    #[must_use]
+    pub fn has_any(self, names: Self) -> bool {
+        self.0 & names.0 != 0
+    }
+
+    /// Whether `name` is among these.
+    #[must_use]
+    pub fn has(self, name: FieldName) -> bool {
+        self.has_any(Self::of(&[name]))
+    }
+}
+
 /// The values of the field lines called `name`, in the order they came.
 pub fn values<'a>(
     fields: impl Iterator<Item = (FieldName, &'a [u8])>,
@@ -109,11 +143,13 @@ impl FieldLine {
         if matches!(bytes.first(), Some(b' ' | b'\t')) {
             return Err(Reject::ObsFold);
         }
-        let colon = grammar::find(b':', bytes).ok_or(Reject::FieldName)?;
-        let (name, value) = (&bytes[..colon], grammar::trim_ows(&bytes[colon + 1..]));
-        if !grammar::is_token(name) {
+        // What ends the name as a token ends it altogether, or else it is none.
+        let end = bytes.iter().position(|&byte| !grammar::is(byte, grammar::TCHAR)).ok_or(Reject::FieldName)?;
+        let (name, [b':', value @ ..]) = bytes.split_at(end) else { return Err(Reject::FieldName) };
+        if name.is_empty() {
             return Err(Reject::FieldName);
         }
+        let value = grammar::trim_ows(value);
         let value = if value.is_empty() { Span::new(line.end(), line.end()) } else { line.part(bytes, value) };
         Ok(Self { name: FieldName::of(name), value })
     }
