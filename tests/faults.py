@@ -23,7 +23,7 @@ import pytest
 from support import PATIENCE, Raw, exchange, get, need
 
 #: The calls that the sums are made of; they are recorded whether they are made to fail or not.
-SUMMED = ("accept4", "recvfrom", "sendto", "sendfile")
+SUMMED = ("accept4", "recvfrom", "sendto", "sendmsg", "sendfile")
 
 
 def eventually(holds: Callable[[], bool], what: str = "") -> None:
@@ -150,7 +150,7 @@ def assert_exact(
     """Assert that the statistics between two snapshots are what the loop's own calls add up to, and return them."""
     stats = after - before
     assert stats.bytes_received == injector.total("recvfrom")
-    assert stats.bytes_sent == injector.total("sendto", "sendfile")
+    assert stats.bytes_sent == injector.total("sendto", "sendmsg", "sendfile")
     assert stats.total_connections + stats.connections_refused == injector.succeeded("accept4")
     assert sum(stats.responses.values()) == stats.total_requests
     assert (after.invariant_violations, after.malloc_calls, after.free_calls, after.heap_bytes) == (0, 0, 0, 0)

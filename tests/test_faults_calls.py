@@ -59,6 +59,9 @@ ROWS = [
     Row("sendfile", "EINTR", "served", path="/large"),
     Row("sendfile", "EIO EINVAL ESTALE EOVERFLOW", "cut", path="/large", truncated=1),
     Row("sendfile", "EPIPE ECONNRESET ENOMEM ENOBUFS ETIMEDOUT EPERM", "cut", path="/large"),
+    # A content in memory goes out with its head.
+    Row("sendmsg", "EINTR", "served", path="/held", cache=True),
+    Row("sendmsg", "EPIPE ENOBUFS ENOMEM ECONNRESET EPERM", "cut", path="/held", cache=True),
     Row("openat2", "EINTR EAGAIN", "served"),
     Row("openat2", "EMFILE ENFILE", 503),
     Row("openat2", "EACCES EPERM ELOOP EXDEV ENXIO", 403),
@@ -82,6 +85,8 @@ ROWS = [
     Row("openat2", "EIO ENOMEM EMFILE EACCES", "served", cache=True, when="2+2"),
     Row("pread64", "EIO EINTR", "served", cache=True, when="1"),
 ]
+#: What is in memory next, by path.
+FRESH = {"/a.txt": b"fresh\n", "/held": b"held " * 8_000}
 CASES = [(row, error) for row in ROWS for error in row.errors.split()]
 
 
@@ -101,12 +106,11 @@ def ask(port: int, path: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize(("row", "error"), CASES, ids=[f"{row.call}-{error}" for row, error in CASES])
 def test_a_call_that_fails_is_felt_by_one_client_at_most(site: Site, tmp_path: Path, row: Row, error: str) -> None:
     """One client feels it as the table says, the next one not at all; afterwards everything is where it was."""
-    whole = (site.root / row.path[1:]).read_bytes()
+    whole = FRESH[row.path] if row.cache else (site.root / row.path[1:]).read_bytes()
     with pooled_httpd.Server(site.root, cache_size=(1 << 24) if row.cache else 0) as server:
         assert_serves(server.port)
         if row.cache:
-            site.write("a.txt", b"fresh\n")
-            whole = b"fresh\n"
+            site.write(row.path[1:], whole)
         before, held, threads = settled(server), descriptors(), tasks()
         rule = f"{row.call}:error={error}:when={row.when}"
         with Injector(thread_named("pooled-loop"), tmp_path / "calls", rule) as injector:
@@ -176,6 +180,7 @@ STORM = {
     "accept4": "EINTR ECONNABORTED EMFILE ENFILE ENOBUFS ENOMEM EPERM",
     "recvfrom": "EINTR ENOMEM ENOBUFS ECONNRESET ETIMEDOUT",
     "sendto": "EINTR ENOMEM ENOBUFS EPIPE ECONNRESET",
+    "sendmsg": "EINTR ENOMEM EPIPE ECONNRESET",
     "sendfile": "EINTR EIO ENOMEM EPIPE",
     "openat2": "EINTR EAGAIN EMFILE ENFILE ENOMEM EIO EACCES",
     "fstat": "EINTR EIO ENOMEM",
@@ -216,6 +221,7 @@ KINDS: dict[str, tuple[bytes, dict[int, bytes]]] = {
     "small": (get("/a.txt"), {200: b"hello\n"}),
     "coded": (get("/a.txt", "Accept-Encoding: gzip"), {200: b"hello\n"}),
     "large": (get("/large"), {200: LARGE}),
+    "held": (get("/held"), {200: LARGE[:40_000]}),
     "range": (get("/large", "Range: bytes=16-31"), {206: LARGE[16:32]}),
     "ranges": (get("/large", "Range: bytes=0-9,100000-299999"), {206: b""}),
     "listing": (get("/bare/"), {200: b""}),
@@ -282,6 +288,7 @@ class Stormy(threading.Thread):
 def stormy(site: Site, tmp_path: Path) -> Iterator[pooled_httpd.Server]:
     """A server with whatever reads more than one file for an answer."""
     site.write("404.html", PAGE)
+    site.write("held", LARGE[:40_000])
     site.write("a.txt.gz", b"not really gzip")
     options: dict[str, Any] = {"access_log": "json", "access_log_file": tmp_path / "log"}
     with pooled_httpd.Server(
