@@ -149,7 +149,7 @@ def listens_on(address: str) -> Effect:
 
 
 def sees_silent_clients(sees: bool) -> Effect:
-    """Show whether a client that has sent nothing is connected, as the server's side has it. It is served either way."""
+    """Show whether a client that has sent nothing is connected for the server's side. It is served either way."""
 
     def effect(port: int, _: Site) -> None:
         with Raw(port) as raw:

@@ -79,8 +79,8 @@ class Server:
     non-blocking for them too. A descriptor that is not such a socket is an OptionError and stays the caller's, as it
     does with every other error.
 
-    ``deferred=True`` leaves a connection to the system until its first bytes have come (TCP_DEFER_ACCEPT), so that short
-    connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP sockets only.
+    ``deferred=True`` leaves a connection to the system until its first bytes have come (TCP_DEFER_ACCEPT), so that
+    short connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP only.
 
     Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
     """

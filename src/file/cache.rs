@@ -383,8 +383,8 @@ impl Cache {
             while let Some(watched) = self.drop_one(name, None) {
                 self.release(watched);
             }
-            self.absences.forget(name);
         }
+        self.absences.clear();
     }
 
     fn drop_one(&mut self, name: NameHash, variant: Option<u8>) -> Option<[i32; MAX_WATCHED]> {

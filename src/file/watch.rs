@@ -27,9 +27,13 @@ const DIRECTORY_EVENTS: WatchFlags = WatchFlags::ONLYDIR
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO);
 /// What is asked of a file. IN_OPEN: who maps it for writing tells nothing more until it is unmapped. IN_ATTRIB: also that it has
-/// one name more or less.
-const FILE_EVENTS: WatchFlags =
-    WatchFlags::OPEN.union(WatchFlags::MODIFY).union(WatchFlags::ATTRIB).union(WatchFlags::CLOSE_WRITE);
+/// one name more or less. IN_MOVE_SELF: its directory may call it by another name than was asked for, where upper and lower case
+/// are one.
+const FILE_EVENTS: WatchFlags = WatchFlags::OPEN
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::MOVE_SELF);
 
 const BUFFER_BYTES: usize = 16 * 1024;
 /// How many times one call reads the queue: more events than that are as good as "anything may have changed", and cost less.

@@ -1,4 +1,6 @@
-//! Names that lead to nothing, remembered until the directory that they would be in tells of a change.
+//! Names that lead to nothing, remembered until a directory tells of a name that comes or goes.
+//!
+//! Of any name: a file system that does not tell upper from lower case calls what comes by another name than was asked for.
 
 use crate::file::names::NameHash;
 
@@ -20,12 +22,13 @@ struct Absence {
 #[derive(Debug)]
 pub(super) struct Absences {
     places: Box<[Absence]>,
+    is_empty: bool,
 }
 
 impl Absences {
     pub(super) fn new() -> Self {
         let nothing = Absence { hash: NameHash::default(), name: [0; MAX_NAME], length: 0, hits: 0 };
-        Self { places: vec![nothing; PLACES].into_boxed_slice() }
+        Self { places: vec![nothing; PLACES].into_boxed_slice(), is_empty: true }
     }
 
     pub(super) fn heap_bytes() -> usize {
@@ -52,6 +55,7 @@ impl Absences {
 
     /// Remembers a name that [`Self::takes`] allows. True where another was forgotten for it before it was of use.
     pub(super) fn put(&mut self, hash: NameHash, name: &[u8]) -> bool {
+        self.is_empty = false;
         let place = self.place(hash);
         let wasted = place.length > 0 && place.hash != hash && place.hits == 0;
         place.name[..name.len()].copy_from_slice(name);
@@ -60,17 +64,9 @@ impl Absences {
         wasted
     }
 
-    /// Something may be there now.
-    pub(super) fn forget(&mut self, hash: NameHash) {
-        let place = self.place(hash);
-        if place.hash == hash {
-            place.length = 0;
-        }
-    }
-
     pub(super) fn clear(&mut self) {
-        for place in &mut self.places {
-            place.length = 0;
+        if !std::mem::replace(&mut self.is_empty, true) {
+            self.places.iter_mut().for_each(|place| place.length = 0);
         }
     }
 }

@@ -153,3 +153,15 @@ fn the_table_is_right_whatever_comes_and_goes() {
     while watch.sweep_all(10) {}
     assert!(watch.is_idle());
 }
+
+/// Whatever its directory calls it.
+#[test]
+fn a_file_tells_itself_that_it_is_moved() {
+    let (tree, _root, mut watch) = watch();
+    let path = tree.path().join("f");
+    std::fs::write(&path, "content").expect("a file");
+    watch.watch_file(&open(&path), names("F")).expect("it can be watched");
+    std::fs::rename(&path, tree.path().join("g")).expect("nothing is there");
+    watch.begin();
+    assert_eq!(watch.next_change(), Ok(Some(Change::Names(names("F")))));
+}

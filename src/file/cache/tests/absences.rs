@@ -133,3 +133,13 @@ fn names_that_nobody_asks_for_again_are_remembered_less_and_less() {
     assert!(site.is_absent("a/f"));
     assert_eq!(thread_heap_use().allocations - heap.allocations, 1, "the name of this test alone");
 }
+
+/// Where upper and lower case are one, what comes as `A` is what was asked for as `a`.
+#[test]
+fn whatever_comes_ends_every_absence() {
+    let mut site = site();
+    site.insert_absence("a/f");
+    assert!(site.is_absent_next("a/f"));
+    site.write("a/F", "one");
+    assert!(!site.is_absent_next("a/f"));
+}
