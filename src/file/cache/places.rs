@@ -53,6 +53,8 @@ struct Place {
     hits: u8,
     /// Whether it was found since somebody last looked for a place to fill.
     is_fresh: bool,
+    /// The number of the next live place in the same bucket, and one; or 0.
+    following: u32,
 }
 
 /// All places.
@@ -61,6 +63,9 @@ pub(super) struct Places {
     memory: Memory,
     places: Box<[Place]>,
     holders: Arc<[AtomicU32]>,
+    /// By hash: the number of the first live place, and one; or 0. A change is looked up here however many places there are.
+    buckets: Box<[u32]>,
+    live: usize,
     /// Where the search for a place to fill goes on.
     next: usize,
 }
@@ -70,6 +75,8 @@ impl Places {
     pub(super) fn new(bytes: usize) -> io::Result<Self> {
         let count = bytes / PLACE_BYTES;
         Ok(Self {
+            buckets: vec![0; count.next_power_of_two()].into_boxed_slice(),
+            live: 0,
             memory: Memory::new(count * PLACE_BYTES)?,
             places: std::iter::repeat_with(Place::default).take(count).collect(),
             holders: std::iter::repeat_with(AtomicU32::default).take(count).collect(),
@@ -82,7 +89,7 @@ impl Places {
         let count = bytes / PLACE_BYTES;
         // An Arc keeps two counts of its own.
         let shared = (2 * size_of::<usize>() + count * size_of::<AtomicU32>()).next_multiple_of(align_of::<usize>());
-        count * size_of::<Place>() + shared
+        count * size_of::<Place>() + count.next_power_of_two() * size_of::<u32>() + shared
     }
 
     /// How much of so many bytes the places take.
@@ -99,13 +106,48 @@ impl Places {
         &self.memory[number * PLACE_BYTES..(number + 1) * PLACE_BYTES]
     }
 
+    fn bucket(&self, hash: NameHash) -> usize {
+        hash.spread() & (self.buckets.len() - 1)
+    }
+
+    /// The number of a live place with this hash that fits.
+    fn search(&self, hash: NameHash, fits: impl Fn(usize, &Place) -> bool) -> Option<usize> {
+        let mut number = self.buckets[self.bucket(hash)].checked_sub(1)? as usize;
+        loop {
+            let place = &self.places[number];
+            if place.record.hash == hash && fits(number, place) {
+                return Some(number);
+            }
+            number = place.following.checked_sub(1)? as usize;
+        }
+    }
+
     fn number_of(&self, hash: NameHash, name: &[u8], variant: u8) -> Option<usize> {
-        self.places.iter().enumerate().position(|(number, place)| {
-            place.live
-                && place.record.hash == hash
-                && place.record.variant == variant
-                && &self.memory_of(number)[..place.name_length] == name
+        self.search(hash, |number, place| {
+            place.record.variant == variant && &self.memory_of(number)[..place.name_length] == name
         })
+    }
+
+    /// Makes a live place one that nothing is found in.
+    fn give_up(&mut self, number: usize) -> Evicted {
+        let bucket = self.bucket(self.places[number].record.hash);
+        let (wanted, after) = (as_link(number), self.places[number].following);
+        if self.buckets[bucket] == wanted {
+            self.buckets[bucket] = after;
+        } else {
+            let mut before = self.buckets[bucket];
+            while let Some(place) = before.checked_sub(1).map(|before| &mut self.places[before as usize]) {
+                before = place.following;
+                if before == wanted {
+                    place.following = after;
+                    break;
+                }
+            }
+        }
+        self.live -= 1;
+        let place = &mut self.places[number];
+        place.live = false;
+        Evicted { watched: place.record.watched, hits: place.hits }
     }
 
     pub(super) fn find(&mut self, hash: NameHash, name: &[u8], variant: u8) -> Option<Hit<'_, Held>> {
@@ -136,15 +178,14 @@ impl Places {
     /// Empties a place to be filled: the first that nobody holds and that was not found lately. Its number, and what was given up
     /// for it; nothing where all are held.
     pub(super) fn make_room(&mut self) -> Option<(usize, Option<Evicted>)> {
-        let is_free = |number: &usize| self.holders[*number].load(Ordering::Relaxed) == 0;
         // Whatever is fresh now is not the second time round.
         for _ in 0..2 * self.places.len() {
             let number = self.next;
             self.next = (self.next + 1) % self.places.len();
             let place = &mut self.places[number];
-            if is_free(&number) && !(place.live && std::mem::take(&mut place.is_fresh)) {
-                let evicted = place.live.then_some(Evicted { watched: place.record.watched, hits: place.hits });
-                place.live = false;
+            let is_free = self.holders[number].load(Ordering::Relaxed) == 0;
+            if is_free && !(place.live && std::mem::take(&mut place.is_fresh)) {
+                let evicted = if place.live { Some(self.give_up(number)) } else { None };
                 return Some((number, evicted));
             }
         }
@@ -159,31 +200,44 @@ impl Places {
     /// Makes the file findable whose content was written into [`Self::room`].
     pub(super) fn put(&mut self, number: usize, record: Record, name: &[u8], content_length: usize) {
         self.memory[number * PLACE_BYTES..][..name.len()].copy_from_slice(name);
-        let place = Place { record, name_length: name.len(), content_length, live: true, ..Place::default() };
+        let bucket = self.bucket(record.hash);
+        let following = std::mem::replace(&mut self.buckets[bucket], as_link(number));
+        let place =
+            Place { record, name_length: name.len(), content_length, live: true, following, ..Place::default() };
         self.places[number] = place;
+        self.live += 1;
     }
 
     /// Drops one file of this name, of the given variant or any, and returns its watches. Who holds its content keeps it.
     pub(super) fn drop_one(&mut self, hash: NameHash, variant: Option<u8>) -> Option<[i32; MAX_WATCHED]> {
-        let place = self.places.iter_mut().find(|place| {
-            place.live && place.record.hash == hash && variant.is_none_or(|variant| place.record.variant == variant)
-        })?;
-        place.live = false;
-        Some(place.record.watched)
+        let number = self.search(hash, |_, place| variant.is_none_or(|variant| place.record.variant == variant))?;
+        Some(self.give_up(number).watched)
     }
 
     /// Drops one file or other, where there is any.
     pub(super) fn evict_any(&mut self) -> Option<Evicted> {
-        let place = self.places.iter_mut().find(|place| place.live)?;
-        place.live = false;
-        Some(Evicted { watched: place.record.watched, hits: place.hits })
+        if self.live == 0 {
+            return None;
+        }
+        let number = self.places.iter().position(|place| place.live)?;
+        Some(self.give_up(number))
     }
 
     pub(super) fn clear(&mut self) {
+        if self.live == 0 {
+            return;
+        }
         for place in &mut self.places {
             place.live = false;
         }
+        self.buckets.fill(0);
+        self.live = 0;
     }
+}
+
+/// How a place's number is kept where 0 means none.
+fn as_link(number: usize) -> u32 {
+    u32::try_from(number + 1).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -222,6 +276,67 @@ mod tests {
         drop(held);
         assert_eq!(put(&mut places, b"e", b"e"), Some(None), "the place of the dropped file is free");
         assert!(places.contains(hash(b"d"), b"d", 0) && places.contains(hash(b"e"), b"e", 0));
+    }
+
+    /// Names that share hashes come and go; what is found is what was put last and not dropped.
+    #[test]
+    fn what_was_put_is_found_until_it_is_dropped() {
+        let mut places = Places::new(5 * PLACE_BYTES).expect("there is memory");
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let hash = |name: u8| NameHash::seeded(u64::from(name % 3));
+        let mut model = std::collections::BTreeSet::new();
+        for step in 0..50_000 {
+            let name = u8::try_from(random(9)).expect("it is small");
+            match random(8) {
+                0..4 if !model.contains(&name) => {
+                    let (number, evicted) = places.make_room().expect("nobody holds any");
+                    let evicted = evicted.map(|evicted| evicted.watched[0]);
+                    model.retain(|name| evicted != Some(i32::from(*name)));
+                    places.room(number, 1)[0] = name;
+                    let watched = [i32::from(name), 0, 0, 0];
+                    places.put(number, Record { hash: hash(name), watched, ..Record::default() }, &[name], 1);
+                    model.insert(name);
+                }
+                4 => {
+                    let dropped = places.drop_one(hash(name), None).map(|watched| watched[0]);
+                    assert_eq!(dropped.is_some(), model.iter().any(|other| other % 3 == name % 3), "step {step}");
+                    model.retain(|name| dropped != Some(i32::from(*name)));
+                }
+                5 if random(50) == 0 => {
+                    places.clear();
+                    model.clear();
+                }
+                6 if random(50) == 0 => {
+                    let evicted = places.evict_any().map(|evicted| evicted.watched[0]);
+                    assert_eq!(evicted.is_some(), !model.is_empty(), "step {step}");
+                    model.retain(|name| evicted != Some(i32::from(*name)));
+                }
+                _ => {}
+            }
+            for name in 0..9 {
+                let found = places.find(hash(name), &[name], 0).map(|hit| hit.content);
+                assert_eq!(found.is_some(), model.contains(&name), "step {step}");
+                assert!(found.is_none_or(|held| places.content(&held) == [name]), "step {step}");
+            }
+        }
+    }
+
+    /// Half of the largest cache is 65,000 places; a turn may bring thousands of changes.
+    #[test]
+    fn a_change_costs_the_same_however_many_places_there_are() {
+        let mut places = Places::new(1 << 33).expect("what is not touched takes no memory");
+        assert!(put(&mut places, b"a", b"a").is_some());
+        let start = std::time::Instant::now();
+        for number in 0..20_000_u32 {
+            assert!(places.drop_one(hash(&number.to_le_bytes()), None).is_none());
+            assert!(!places.contains(hash(&number.to_le_bytes()), &number.to_le_bytes(), 0));
+        }
+        assert!(start.elapsed() < std::time::Duration::from_millis(500), "{:?}", start.elapsed());
+        assert!(places.contains(hash(b"a"), b"a", 0));
     }
 
     #[test]

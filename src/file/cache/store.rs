@@ -237,8 +237,11 @@ impl Store {
     }
 
     pub(super) fn clear(&mut self) {
-        self.index.fill(0);
-        self.used = 0;
+        // One turn may bring thousands of reasons for it, and the index is large.
+        if self.used > 0 {
+            self.index.fill(0);
+            self.used = 0;
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
