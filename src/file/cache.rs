@@ -211,11 +211,13 @@ impl Cache {
         match self.try_insert_absence(root, name) {
             Ok(wasted) => self.names.inserted(wasted),
             Err(Fault::NoWatches) => self.rest_from_watching(),
-            Err(Fault::Now | Fault::For(_)) => {}
+            // A directory on the way is not there, or a link is: the attempt was of no use.
+            Err(Fault::Now | Fault::For(_)) => self.names.inserted(true),
         }
     }
 
-    /// The directory is watched first, so that whoever makes the name after it was looked for puts an event into the queue.
+    /// The directory is watched first, so that whoever makes the name after it was looked for puts an event into the queue, which is
+    /// taken in once the name is remembered.
     fn try_insert_absence(&mut self, root: &OwnedFd, name: &[u8]) -> Result<bool, Fault> {
         self.make_room_for_watches()?;
         let (way, last) = split(name);
@@ -224,11 +226,9 @@ impl Cache {
         self.at_step(0);
         opening::look_for_nothing(directory, last)?;
         self.at_step(1);
-        let hash = self.root.with(name);
-        if !self.drain(Some((hash, &Candidates::default()))) {
-            return Err(Fault::Now);
-        }
-        Ok(self.absences.put(hash, name))
+        let wasted = self.absences.put(self.root.with(name), name);
+        self.drain(None);
+        Ok(wasted)
     }
 
     /// Opens `name` and caches it, or the first of its sidecars `name` + suffix that is not older than itself. True where it is

@@ -34,6 +34,8 @@ const ARRIVALS: &[Change] = &[
         write(&root.join("g"), "one");
         fs::hard_link(root.join("g"), root.join("a/f")).expect("one file system");
     }),
+    // To a directory that folds case it is the same name.
+    ("written under a name in capitals", |root| write(&root.join("a/F"), "one")),
     ("linked by name", |root| symlink("nothing", root.join("a/f")).expect("nothing is there")),
     ("made a directory", |root| fs::create_dir(root.join("a/f")).expect("nothing is there")),
     ("made a directory by a rename", |root| {
