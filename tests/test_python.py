@@ -30,7 +30,10 @@ from support import PATIENCE, Raw, Site, exchange, get
         ({"keep_alive": 1}, "keep_alive: 1 is not allowed; it takes on or off"),
         ({"log_level": "loud"}, 'log_level: "loud" is not allowed; it takes off, error, warn, info, debug'),
         ({"port": 70000}, "port: 70000 is not allowed; it takes a whole number from 0 to 65535"),
-        ({"pool": 1}, "pool: there is no such option; the options are port, host, listen_fd, deferred, max_connections,"),
+        (
+            {"pool": 1},
+            "pool: there is no such option; the options are port, host, listen_fd, deferred, max_connections,",
+        ),
     ],
 )
 def test_a_wrong_option_is_a_value_error_that_says_what_is_right(
