@@ -237,10 +237,13 @@ impl Store {
     }
 
     pub(super) fn clear(&mut self) {
-        // One turn may bring thousands of reasons for it, and the index is large.
-        if self.used > 0 {
+        // The index is as large as all entries together want it; a few give their places back sooner one by one.
+        if self.used > self.index.len() / 64 {
             self.index.fill(0);
             self.used = 0;
+        }
+        while self.used > 0 {
+            self.evict_oldest();
         }
     }
 
