@@ -10,6 +10,7 @@ mod absences;
 mod memory;
 mod opening;
 mod places;
+mod restraint;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use absences::Absences;
 use opening::{Candidates, Fault, LONG_REST, MAX_DIRECTORIES};
 pub use places::Held;
 use places::Places;
+use restraint::Restraint;
 use rustix::fd::{AsFd, OwnedFd};
 use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher};
@@ -41,36 +43,11 @@ const RESTING: usize = 1024;
 const SHORT_REST: u64 = 16;
 /// How many turns nothing is inserted after the user's watches were used up.
 const WATCHES_REST: u64 = 4096;
-/// How many insertions are left out for each that is made, at most, while what is inserted goes before it is used.
-const MAX_SKIPPED: u32 = 16;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Resting {
     name: NameHash,
     until: u64,
-}
-
-/// Leaves insertions out, more and more of them while what is inserted goes before it is used.
-#[derive(Debug, Default)]
-struct Restraint {
-    /// How many insertions are still to be left out, and how many the last one cost.
-    left: u32,
-    cost: u32,
-}
-
-impl Restraint {
-    /// Whether this insertion is to be left out.
-    fn holds_back(&mut self) -> bool {
-        let holds_back = self.left > 0;
-        self.left -= u32::from(holds_back);
-        holds_back
-    }
-
-    /// Something was inserted, and what went for it was of no use.
-    fn inserted(&mut self, wasted: bool) {
-        self.cost = if wasted { (self.cost + 1).min(MAX_SKIPPED) } else { self.cost / 2 };
-        self.left = self.cost;
-    }
 }
 
 /// What is known of a name.

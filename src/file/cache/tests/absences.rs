@@ -119,6 +119,19 @@ fn only_what_its_directory_would_tell_of_is_remembered() {
     assert!(site.is_absent("a/f"));
 }
 
+/// Nor do attempts cost much that cannot succeed.
+#[test]
+fn names_that_cannot_be_remembered_are_tried_less_and_less() {
+    let mut site = site();
+    let looked_for = (0..20_000).filter(|_| {
+        let is_tried = site.cache.names.left == 0;
+        site.cache.insert_absence(&site.root, c"nothing/f");
+        is_tried
+    });
+    let looked_for = looked_for.count();
+    assert!((1000..2500).contains(&looked_for), "{looked_for} of 20,000");
+}
+
 /// Who asks for ever new names pays for one look more at a few of them only.
 #[test]
 fn names_that_nobody_asks_for_again_are_remembered_less_and_less() {
