@@ -24,6 +24,8 @@ const RECEIVES_PER_TURN: usize = 4;
 const STEPS_PER_TURN: usize = 192;
 /// A run that takes more turns than this to come to its end does not.
 const MOST_TURNS: usize = 4000;
+/// The largest file that is kept in memory, in bytes.
+const MOST_IN_MEMORY: u64 = 128 * 1024;
 /// How much of a file goes out at a time at most. The largest file is never sent whole.
 const FILE_PIECE: u64 = 40_000;
 /// How much a peer that is sent a file without end takes before it resets the connection.
@@ -398,7 +400,7 @@ impl Driver {
             (3, _) => Err(OpenError::Failed),
             (4, _) | (_, Found::Directory) => Ok(Opened::Directory(File::open(0, 0, &self.open))),
             (_, Found::Fails(error)) => Err(error),
-            (5 | 6, Found::File(facts, coding)) => {
+            (5 | 6, Found::File(facts, coding)) if facts.size <= MOST_IN_MEMORY => {
                 return self.find_in_memory(number, slot, facts, coding, fault == 6);
             }
             (_, Found::File(facts, coding)) => {
