@@ -254,7 +254,7 @@ pub struct Config {
     pub access_log: Option<AccessFormat>,
     /// Where the access log goes in place of standard output.
     pub access_log_file: Option<String>,
-    /// Memory for the contents of small files, in bytes.
+    /// Memory for the contents of files up to 128 KiB, in bytes.
     pub cache_size: usize,
     /// What the answers are made by.
     pub site: Site,

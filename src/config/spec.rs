@@ -120,7 +120,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         name: "cache_size",
         kind: Kind::Integer(0, 1 << 34),
         default: "16777216",
-        help: "Memory for the contents of small files, in bytes; 0 keeps none",
+        help: "Memory for the contents of files up to 128 KiB, in bytes; 0 keeps none",
     },
     OptionSpec {
         name: "listing",

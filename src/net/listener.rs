@@ -28,7 +28,7 @@ pub(super) enum Origin {
     Inherited,
 }
 
-/// What takes part of what the line can carry without pacing; every system has it, and lets everybody use it.
+/// The one congestion control that every system has and lets everybody choose (tcp(7)); it does not pace.
 const LOOPBACK_CONGESTION_CONTROL: &str = "reno";
 
 /// A listening socket.
