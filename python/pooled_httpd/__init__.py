@@ -9,10 +9,8 @@ Options are those of the command line, with underscores; ``pooled_httpd.options(
 """
 
 from pooled_httpd._native import (
-    Server,
     ServerStats,
     options,
-    server_create,
     server_destroy,
     server_drain,
     server_get_stats,
@@ -36,6 +34,7 @@ from pooled_httpd.errors import (
     StateError,
     SystemRefusedError,
 )
+from pooled_httpd.server import Server, server_create
 
 __all__ = [
     "AccessLogError",

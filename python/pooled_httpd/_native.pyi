@@ -5,13 +5,14 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, final
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "Server",
     "ServerStats",
     "_stop_all",
     "options",
     "run_command_line",
-    "server_create",
     "server_destroy",
     "server_drain",
     "server_get_stats",
@@ -58,32 +59,9 @@ class _Options(TypedDict, total=False):
     access_log_file: _Path | None
     log_level: _LogLevel
 
-@final
+@disjoint_base
 class Server:
-    """An HTTP/1.1 static-file server.
-
-    ``Server(docroot)`` binds 127.0.0.1 and a free port (``port=0``) at once, so that :attr:`port` is true before it
-    serves. As a context manager it serves from ``with`` to its end. The options are those of the command line, with
-    underscores (see :func:`options`).
-
-    Raises OptionError (a ValueError) for a wrong option, RootNotFoundError (a FileNotFoundError) or
-    RootNotADirectoryError (a NotADirectoryError) for the document root, BindError (an OSError) for the address,
-    AccessLogError (an OSError) for the file of the access log.
-
-    ``host="unix:/run/x.sock"`` listens on a Unix socket: a stale file is replaced, a live one is a BindError with
-    EADDRINUSE, anything else that stands there one with ENOTSOCK; the file goes when the server stops. Its permissions
-    are those that the umask leaves.
-
-    ``listen_fd=sock.detach()`` takes over a listening TCP or Unix socket in place of host and port. The server owns it
-    from then on and closes it when it stops, but does not shut it down: who holds a copy listens on. It becomes
-    non-blocking for them too. A descriptor that is not such a socket is an OptionError and stays the caller's, as it
-    does with every other error.
-
-    ``deferred=True`` leaves a connection to the system until its first bytes have come (TCP_DEFER_ACCEPT), so that
-    short connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP only.
-
-    Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
-    """
+    """What ``pooled_httpd.Server`` derives from, which is the one to use."""
 
     def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self: ...
     @property
@@ -251,9 +229,6 @@ class ServerStats:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def _repr_html_(self) -> str: ...
-
-def server_create(port: int, docroot: _Path, **options: Unpack[_Options]) -> Server:
-    """Create a server and bind its port (0 for any); nothing is served yet. For options and errors see Server."""
 
 def server_run(server: Server) -> None:
     """Serve until the server is stopped; see Server.run."""

@@ -16,8 +16,8 @@ mod _native {
 
     #[pymodule_export]
     use super::server::{
-        PyServer, run_command_line, server_create, server_destroy, server_drain, server_get_stats, server_print_stats,
-        server_run, server_set_max_connections, server_set_pool_size, server_set_timeout, server_stop, stop_all,
+        PyServer, run_command_line, server_destroy, server_drain, server_get_stats, server_print_stats, server_run,
+        server_set_max_connections, server_set_pool_size, server_set_timeout, server_stop, stop_all,
     };
     #[pymodule_export]
     use super::stats::ServerStats;

@@ -19,8 +19,8 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(40);
 /// Every server that may be running, so that the interpreter's exit stops it.
 static SERVERS: Mutex<Vec<(u32, Weak<Server>)>> = Mutex::new(Vec::new());
 
-/// An HTTP/1.1 static-file server.
-#[pyclass(frozen, name = "Server", module = "pooled_httpd")]
+/// An HTTP/1.1 static-file server: what `pooled_httpd.Server` derives from.
+#[pyclass(frozen, subclass, name = "Server", module = "pooled_httpd._native")]
 pub(super) struct PyServer {
     /// None once it is destroyed.
     server: Mutex<Option<Arc<Server>>>,
@@ -294,18 +294,6 @@ fn path_of(value: &Bound<'_, PyAny>) -> Option<String> {
 
 fn shown(value: &Bound<'_, PyAny>) -> Value {
     Value::Other(value.repr().map_or_else(|_| "this value".into(), |repr| repr.to_string()))
-}
-
-/// Creates a server and binds its port; nothing is served yet.
-#[pyfunction]
-#[pyo3(signature = (port, docroot, **options))]
-pub(super) fn server_create(
-    py: Python<'_>,
-    port: &Bound<'_, PyAny>,
-    docroot: &Bound<'_, PyAny>,
-    options: Option<&Bound<'_, PyDict>>,
-) -> PyResult<PyServer> {
-    PyServer::create(py, port, docroot, options)
 }
 
 /// Serves until the server is stopped; the interpreter's lock is released meanwhile. Ctrl+C stops it.
