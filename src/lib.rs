@@ -5,6 +5,8 @@
 //! state machine without I/O; only [`net`] touches sockets and only [`file`] touches files.
 
 pub mod alloc;
+pub mod canned;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod connection;

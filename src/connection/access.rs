@@ -15,7 +15,7 @@ impl Core {
             request: 0,
             peer,
             wall_milliseconds: self.now.wall_milliseconds(),
-            status: reject.status(),
+            status: reject.status().into(),
             // The content is the last of what was sent, all of it or nothing.
             content_bytes: sent.min(reject.content().len()) as u64,
             duration: 0,
@@ -35,7 +35,7 @@ impl<F> Connection<F> {
             request: self.requests,
             peer: self.peer,
             wall_milliseconds: core.now.wall_milliseconds(),
-            status: reply.status,
+            status: reply.code,
             content_bytes: self.content_handed_over(),
             duration: core.now.time.since(self.request_started_at),
             line: self.request_line(),
@@ -45,7 +45,7 @@ impl<F> Connection<F> {
     }
 
     /// How much of the answer's content went to the kernel, or waits in the send buffer of a connection that goes on.
-    fn content_handed_over(&self) -> u64 {
+    pub(super) fn content_handed_over(&self) -> u64 {
         let Some(reply) = &self.reply else { return 0 };
         // The content is the last of what is in the send buffer, and what is there when the connection ends goes nowhere.
         let unsent = if self.state == State::Closing { self.output_end.saturating_sub(self.output_start) } else { 0 };

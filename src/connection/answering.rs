@@ -10,7 +10,7 @@ use crate::http::field::FieldName;
 use crate::http::negotiation::{Coding, Codings, acceptable_codings};
 use crate::http::request_line::Method;
 use crate::http::target::{self, Target};
-use crate::http::{Reject, Status};
+use crate::http::{Reject, Status, grammar};
 use crate::stats::export::MAX_EXPORT;
 use crate::trace::Event;
 use std::ffi::CStr;
@@ -72,6 +72,8 @@ pub(super) enum Lookup {
     ErrorPage(Failure),
     /// The server's own statistics.
     Statistics,
+    /// Nothing: what was registered answers.
+    Registered,
 }
 
 /// An error answer.
@@ -121,6 +123,8 @@ pub(super) enum Source<'a, F> {
 
 /// What a request's path leads to.
 enum Route {
+    /// What was registered for it.
+    Registered,
     /// A name beneath the root.
     Name,
     /// Nothing that may be opened or shown.
@@ -143,6 +147,7 @@ impl<F> Connection<F> {
                 self.reply_with_statistics(core);
                 return None;
             }
+            Lookup::Registered => return self.answer_as_registered(core),
             _ => return Some(Step::Open),
         }
         let routed = match self.request.refusal {
@@ -165,6 +170,7 @@ impl<F> Connection<F> {
         let used = self.lease.as_ref().map_or(0, |lease| lease.pool.used());
         self.record(core, Event::HeadersParsed(self.request.fields.len(), used));
         match (self.request.line.method, route) {
+            (_, Route::Registered) => self.request.lookup = Lookup::Registered,
             (Method::Get | Method::Head, Route::Name) => {
                 if core.site.precompressed && self.request.fields.has(FieldName::AcceptEncoding) {
                     self.request.codings = acceptable_codings(self.fields());
@@ -193,13 +199,21 @@ impl<F> Connection<F> {
         if target.has_fragment() {
             return Err(Reject::Fragment);
         }
-        let Target::Path { path, .. } = target else { return Ok(Route::Nowhere) };
+        let Target::Path { path, query } = target else { return Ok(Route::Nowhere) };
         let Ok(memory) = lease.pool.make::<u8>(path.len() + INDEX.len() + 1) else {
             core.counters.pool_overflows.add(1);
             return Err(Reject::PoolExhausted);
         };
         let name = lease.pool.get_mut(memory);
         let length = target::decode_path(path, name)?;
+        if !core.canned.is_empty() {
+            let line = self.request.line.line.of(received);
+            let method = grammar::find(b' ', line).and_then(|end| line.get(..end)).unwrap_or_default();
+            self.request.canned = core.canned.take(method, &name[..length], query);
+            if self.request.canned.is_some() {
+                return Ok(Route::Registered);
+            }
+        }
         if let Some(status_name) = &core.site.status_name
             && let Some(below) = name[..length].strip_prefix(&**status_name)
         {
@@ -253,7 +267,9 @@ impl<F> Connection<F> {
     pub(super) fn codings(&self) -> Codings {
         match self.request.lookup {
             Lookup::Named | Lookup::Fallback => self.request.codings,
-            Lookup::Nothing | Lookup::Directory | Lookup::ErrorPage(_) | Lookup::Statistics => Codings::NONE,
+            Lookup::Nothing | Lookup::Directory | Lookup::ErrorPage(_) | Lookup::Statistics | Lookup::Registered => {
+                Codings::NONE
+            }
         }
     }
 
@@ -263,7 +279,7 @@ impl<F> Connection<F> {
             return;
         }
         match (self.request.lookup, outcome) {
-            (Lookup::Nothing | Lookup::Statistics, _) => {}
+            (Lookup::Nothing | Lookup::Statistics | Lookup::Registered, _) => {}
             (Lookup::ErrorPage(failure), Ok(Opened::File(file, facts, _))) => {
                 self.reply_with_page(core, failure, Source::File(file), facts.size);
             }

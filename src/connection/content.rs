@@ -2,13 +2,14 @@
 
 use super::Connection;
 use super::answering::Source;
+use super::canned::Played;
 use super::listing::Listing;
 use super::pool::{Pool, PoolExhausted, PoolSlice};
-use crate::http::Status;
 use crate::http::negotiation::Coding;
 use crate::http::range::ByteRange;
 use crate::http::request_line::Method;
 use crate::http::response_head::HeadWriter;
+use crate::http::{Code, Status};
 
 /// The most bytes that stand before a part: its delimiter, Content-Type and Content-Range.
 pub(super) const MAX_PART_HEAD: usize = 256;
@@ -18,7 +19,7 @@ const BOUNDARY: &[u8] = b"pooled-httpd-";
 /// A response under way. Its head, and its content where that is short, are in the send buffer.
 #[derive(Debug)]
 pub(super) struct Reply<F> {
-    pub(super) status: Status,
+    pub(super) code: Code,
     /// Where the rest of the content comes from; held exactly while some is left.
     pub(super) file: Option<F>,
     /// What of the file goes out next.
@@ -28,6 +29,8 @@ pub(super) struct Reply<F> {
     pub(super) parts: Option<Parts>,
     /// The list of a directory, which the file is then.
     pub(super) listing: Option<Listing>,
+    /// The answer that was registered and does not go out at once, whose head alone is in the send buffer.
+    pub(super) played: Option<Played>,
     /// All the content, in bytes.
     pub(super) content_length: u64,
     /// How much of it is in the send buffer or gone.
@@ -43,14 +46,15 @@ pub(super) struct Reply<F> {
 
 impl<F> Reply<F> {
     /// A response whose content, so many bytes, is in the send buffer.
-    pub(super) fn of_buffered(status: Status, persistent: bool, content_length: u64) -> Self {
+    pub(super) fn of_buffered(code: impl Into<Code>, persistent: bool, content_length: u64) -> Self {
         Self {
-            status,
+            code: code.into(),
             file: None,
             offset: 0,
             remaining: 0,
             parts: None,
             listing: None,
+            played: None,
             content_length,
             content_written: content_length,
             streaming: false,

@@ -4,6 +4,8 @@ use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Leases;
 use super::{State, Time};
 use crate::alloc::thread_heap_use;
+use crate::canned::CannedAnswers;
+use crate::capture::Capture;
 use crate::config::{Limits, Site};
 use crate::http::date::DateCache;
 use crate::http::response_head::MAX_FIXED_HEAD;
@@ -50,6 +52,10 @@ pub(super) struct Core {
     pub(super) deadlines: Deadlines,
     pub(super) date: DateCache,
     pub(super) now: Now,
+    /// The answers that were registered.
+    pub(super) canned: Box<CannedAnswers>,
+    /// Where requests are kept for whoever asks.
+    pub(super) capture: Option<Box<Capture>>,
     /// The server stops: what is not being sent is not begun.
     pub(super) stopping: bool,
     /// The server is to be left: every connection ends with its next response, and its health is 503.
@@ -69,6 +75,8 @@ impl Core {
             DeadlineKind::Content => nanoseconds(limits.content_timeout),
             DeadlineKind::Send => nanoseconds(limits.send_timeout),
             DeadlineKind::Linger => nanoseconds(LINGER),
+            // Each has its own.
+            DeadlineKind::Pause => 0,
         };
         counters.states[State::Free as usize].set(limits.max_connections as u64);
         Self {
@@ -76,6 +84,8 @@ impl Core {
             deadlines: Deadlines::new(limits.max_connections, durations),
             date: DateCache::new(0),
             now: Now::default(),
+            canned: Box::default(),
+            capture: None,
             stopping: false,
             draining: false,
             panic_on_violation: cfg!(debug_assertions),
@@ -92,6 +102,17 @@ impl Core {
     pub(super) fn take_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number - 1
+    }
+
+    /// Everything that was counted, told or kept is forgotten, and the numbers of connections begin anew: what is left is what
+    /// is there now.
+    pub(super) fn forget(&mut self) {
+        self.counters.forget();
+        self.tracer.forget_dropped();
+        self.next_number = 0;
+        if let Some(capture) = &mut self.capture {
+            capture.clear();
+        }
     }
 
     /// Where the numbers of [`Self::take_unique`] begin.

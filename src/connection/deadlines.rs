@@ -1,7 +1,8 @@
 //! Deadlines without a heap: one list for each kind, in the order of arming.
 //!
 //! Every deadline of a kind lies equally far ahead when it is armed and time does not go back, so that arming at the end keeps a
-//! list sorted. Arming, disarming and finding the next one cost a few stores, however many connections there are.
+//! list sorted. Arming, disarming and finding the next one cost a few stores, however many connections there are. Only a pause has
+//! a length of its own; its place is looked for from the end of its list.
 
 use super::Time;
 
@@ -18,9 +19,11 @@ pub enum DeadlineKind {
     Send,
     /// The end of a lingering close.
     Linger,
+    /// The end of a wait that was registered.
+    Pause,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +47,12 @@ impl Deadlines {
     /// Room for `slots` deadlines; `duration` gives each kind's, in nanoseconds.
     #[must_use]
     pub fn new(slots: usize, duration: impl Fn(DeadlineKind) -> u64) -> Self {
-        use DeadlineKind::{Content, Header, Keepalive, Linger, Send};
+        use DeadlineKind::{Content, Header, Keepalive, Linger, Pause, Send};
         let node = Node { due: Time::default(), previous: NONE, next: NONE, kind: None };
         Self {
             nodes: vec![node; slots].into_boxed_slice(),
             ends: [(NONE, NONE); KINDS],
-            durations: [Header, Keepalive, Content, Send, Linger].map(duration),
+            durations: [Header, Keepalive, Content, Send, Linger, Pause].map(duration),
         }
     }
 
@@ -68,15 +71,35 @@ impl Deadlines {
     /// Arms the deadline of `slot`, in place of the one it had.
     pub fn arm(&mut self, slot: u32, kind: DeadlineKind, now: Time) {
         self.disarm(slot);
-        let (first, last) = self.ends[kind as usize];
-        let due = now.after(self.durations[kind as usize]);
-        self.nodes[slot as usize] = Node { due, previous: last, next: NONE, kind: Some(kind) };
-        if last == NONE {
-            self.ends[kind as usize] = (slot, slot);
-        } else {
-            self.nodes[last as usize].next = slot;
-            self.ends[kind as usize] = (first, slot);
+        let last = self.ends[kind as usize].1;
+        self.insert(slot, kind, now.after(self.durations[kind as usize]), last);
+    }
+
+    /// Arms the deadline of `slot`, in place of the one it had, for a time of its own.
+    pub fn arm_until(&mut self, slot: u32, kind: DeadlineKind, due: Time) {
+        self.disarm(slot);
+        let mut previous = self.ends[kind as usize].1;
+        while previous != NONE && self.nodes[previous as usize].due > due {
+            previous = self.nodes[previous as usize].previous;
         }
+        self.insert(slot, kind, due, previous);
+    }
+
+    /// Puts a deadline behind `previous`, or first.
+    fn insert(&mut self, slot: u32, kind: DeadlineKind, due: Time, previous: u32) {
+        let ends = &mut self.ends[kind as usize];
+        let next = if previous == NONE { ends.0 } else { self.nodes[previous as usize].next };
+        if previous == NONE {
+            ends.0 = slot;
+        } else {
+            self.nodes[previous as usize].next = slot;
+        }
+        if next == NONE {
+            ends.1 = slot;
+        } else {
+            self.nodes[next as usize].previous = slot;
+        }
+        self.nodes[slot as usize] = Node { due, previous, next, kind: Some(kind) };
     }
 
     /// Takes away the deadline of `slot`, if it has one.
@@ -123,7 +146,7 @@ impl Deadlines {
 
 #[cfg(test)]
 mod tests {
-    use super::DeadlineKind::{Header, Keepalive, Send};
+    use super::DeadlineKind::{Header, Keepalive, Pause, Send};
     use super::*;
 
     #[test]
@@ -151,20 +174,29 @@ mod tests {
     #[test]
     fn it_agrees_with_a_sorted_list_over_many_steps() {
         let mut deadlines = Deadlines::new(8, |_| 5);
-        let mut model: Vec<(u64, u32)> = Vec::new();
+        let mut model: Vec<(u64, u32, DeadlineKind)> = Vec::new();
         let mut seed = 1_u64;
         for step in 0..10_000 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let slot = u32::try_from(seed >> 33 & 7).expect("three bits");
             model.retain(|entry| entry.1 != slot);
-            if seed >> 40 & 1 == 0 {
-                deadlines.arm(slot, Header, Time(step));
-                model.push((step + 5, slot));
-            } else {
+            let kind = if seed >> 42 & 1 == 0 { Header } else { Pause };
+            if seed >> 40 & 1 == 1 {
                 deadlines.disarm(slot);
+            } else if kind == Header {
+                deadlines.arm(slot, Header, Time(step));
+                model.push((step + 5, slot, Header));
+            } else {
+                let due = step + (seed >> 44 & 15);
+                deadlines.arm_until(slot, Pause, Time(due));
+                model.push((due, slot, Pause));
             }
+            // Of those that are due at once, heads come first, and each kind in the order of arming.
+            model.sort_by_key(|entry| (entry.0, entry.2 == Pause));
             while model.first().is_some_and(|entry| entry.0 <= step) {
-                assert_eq!(deadlines.expire(Time(step)), Some((model.remove(0).1, Header)));
+                let at = if model.iter().any(|entry| entry.0 <= step && entry.2 == Header) { Header } else { Pause };
+                let index = model.iter().position(|entry| entry.2 == at).expect("there is one");
+                assert_eq!(deadlines.expire(Time(step)), Some((model.remove(index).1, at)));
             }
             assert_eq!(deadlines.expire(Time(step)), None);
             assert_eq!(deadlines.next_due(), model.first().map(|entry| Time(entry.0)));

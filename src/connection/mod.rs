@@ -8,6 +8,8 @@ mod answering;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod canned;
+mod capturing;
 #[cfg(test)]
 mod cases;
 mod content;
@@ -41,6 +43,7 @@ pub use state::State;
 pub use table::{Admission, Input, Room, Table};
 
 use self::core::Core;
+use crate::canned::Canned;
 use crate::http::Reject;
 use crate::http::chunked::ChunkedDecoder;
 use crate::http::framing::Framing;
@@ -49,12 +52,14 @@ use crate::http::negotiation::Codings;
 use crate::http::request_line::RequestLine;
 use crate::trace::Event;
 use answering::Lookup;
+use canned::Pause;
 use content::Reply;
 use deadlines::DeadlineKind;
 use field_table::FieldTable;
 use lease::Lease;
 use pool::PoolSlice;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A point on a clock that never goes back, in nanoseconds since some start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,8 +92,12 @@ struct Request {
     /// The bytes of content that a Content-Length still promises.
     remaining: u64,
     decoder: ChunkedDecoder,
+    /// How much of its content was captured.
+    kept_content: usize,
     refusal: Option<Reject>,
     lookup: Lookup,
+    /// The answer that was registered for it.
+    canned: Option<Arc<Canned>>,
     /// The content codings that may take the place of the file.
     codings: Codings,
     /// The room in the send buffer that the answer wants besides what every answer does.
@@ -127,6 +136,8 @@ pub struct Connection<F> {
     output_end: usize,
     request: Request,
     reply: Option<Reply<F>>,
+    /// What a registered answer waits for.
+    pause: Pause,
     /// Whether the first byte of a request has come and its response is not complete.
     in_request: bool,
     received_at: Time,
@@ -137,6 +148,8 @@ pub struct Connection<F> {
     input_ended: bool,
     /// In CLOSING: whether to wait for the peer's end, so that no reset destroys the answer.
     linger: bool,
+    /// In CLOSING: the peer is to see a reset.
+    resets: bool,
     shut_down: bool,
     drained: usize,
 }
@@ -159,6 +172,7 @@ impl<F> Connection<F> {
             output_end: 0,
             request: Request::default(),
             reply: None,
+            pause: Pause::None,
             in_request: false,
             received_at: Time::default(),
             request_started_at: Time::default(),
@@ -166,6 +180,7 @@ impl<F> Connection<F> {
             responses: 0,
             input_ended: false,
             linger: false,
+            resets: false,
             shut_down: false,
             drained: 0,
         }
@@ -266,7 +281,9 @@ impl<F> Connection<F> {
     /// The request is over, answered or not: its memory is free again.
     fn end_request(&mut self, core: &mut Core) {
         self.log_access(core);
+        self.capture(core);
         self.reply = None;
+        self.pause = Pause::None;
         self.request = Request::default();
         self.consumed = self.scanned;
         if let Some(lease) = &mut self.lease {

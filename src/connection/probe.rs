@@ -78,7 +78,7 @@ impl Probe {
         }
         let verdict = self.verdict(slot);
         self.table.abandon(slot);
-        assert!(matches!(self.table.next_action(slot), Action::Close), "what is abandoned closes at once");
+        assert!(matches!(self.table.next_action(slot), Action::Close { .. }), "what is abandoned closes at once");
         self.table.closed(slot);
         self.table.check_invariants();
         assert_eq!(self.table.leases_held(), 0, "everything was given back");

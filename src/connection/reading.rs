@@ -2,6 +2,7 @@
 //!
 //! Parsing resumes where it stopped; each byte is looked at once. Incomplete is not invalid, and invalid is never repaired.
 
+use super::capturing::KeptContent;
 use super::core::Core;
 use super::lease::{CONTENT_ROOM, Lease};
 use super::{Connection, State};
@@ -26,8 +27,17 @@ impl<F> Connection<F> {
                 !self.input_ended && !self.has_output()
             }
             State::Closing => self.linger && self.shut_down && !self.input_ended,
-            State::Free | State::Processing | State::SendingResponse => false,
+            State::Free => false,
+            // So that the end of the peer is noticed; what else comes belongs to its next request.
+            State::Processing | State::SendingResponse => {
+                self.is_paused() && !self.input_ended && self.has_input_room()
+            }
         }
+    }
+
+    fn has_input_room(&self) -> bool {
+        let room = self.lease.as_ref().map_or(0, |lease| lease.receive.len().saturating_sub(CONTENT_ROOM));
+        self.filled - self.consumed.min(self.filled) < room
     }
 
     /// Where received bytes go, in a reading state.
@@ -177,15 +187,19 @@ impl<F> Connection<F> {
         let Some(content) = self.lease.as_ref().and_then(|lease| lease.receive.get(start..self.filled)) else {
             return Ok(false);
         };
+        let mut kept = KeptContent { capture: core.capture.as_deref_mut(), of: (self.number, self.requests) };
+        let kept_bytes = &mut self.request.kept_content;
         let (taken, is_done, total) = match self.request.framing.content {
             ContentLength::Chunked => {
                 let lines = u32::try_from(core.limits.max_field_lines).unwrap_or(u32::MAX);
                 let decoder = &mut self.request.decoder;
-                let taken = decoder.decode(content, core.limits.max_content, lines)?;
+                let taken =
+                    decoder.decode_to(content, core.limits.max_content, lines, |piece| kept.keep(piece, kept_bytes))?;
                 (taken, decoder.is_done(), decoder.content_bytes())
             }
             ContentLength::Bytes(total) => {
                 let taken = content.len().min(usize::try_from(self.request.remaining).unwrap_or(usize::MAX));
+                kept.keep(content.get(..taken).unwrap_or_default(), kept_bytes);
                 self.request.remaining -= taken as u64;
                 (taken, self.request.remaining == 0, total)
             }

@@ -9,6 +9,7 @@ use super::in_memory::KeptFields;
 use super::pool::PoolExhausted;
 use super::validator::EntityTag;
 use super::{Connection, State};
+use crate::canned::CannedHead;
 use crate::config::Site;
 use crate::http::condition::{self, Validators, Verdict};
 use crate::http::date::DATE_LENGTH;
@@ -60,7 +61,10 @@ pub(super) enum Varies {
 
 /// What every head has.
 pub(super) struct Head<'a> {
-    status: Status,
+    status_line: &'a [u8],
+    /// Whether a Date and a Connection are to be said: what was registered may do so itself.
+    adds_date: bool,
+    adds_connection: bool,
     version: Version,
     persistent: bool,
     varies: Varies,
@@ -73,7 +77,10 @@ pub(super) struct Head<'a> {
 impl Head<'_> {
     /// Writes the head with these fields. Returns its length, or nothing where the memory is too small.
     fn write(&self, memory: &mut [u8], fields: impl FnOnce(&mut HeadWriter<'_>, &Site)) -> Option<usize> {
-        let mut head = HeadWriter::new(memory, self.status, self.date);
+        let mut head = HeadWriter::with_status_line(memory, self.status_line);
+        if self.adds_date {
+            head.field("Date", self.date);
+        }
         fields(&mut head, self.site);
         match (self.varies, self.site.cors.varies()) {
             (Varies::No, false) => {}
@@ -86,6 +93,7 @@ impl Head<'_> {
         self.site.put_fields(&mut head, self.allowed_origin);
         // Said only where the version's default is another (RFC 9112 section 9.3).
         match (self.version, self.persistent) {
+            _ if !self.adds_connection => {}
             (_, false) => head.field("Connection", b"close"),
             (Version::Http10, true) => head.field("Connection", b"keep-alive"),
             (Version::Http11, true) => {}
@@ -316,7 +324,9 @@ impl<F> Connection<F> {
         let origin = if core.site.cors.varies() { self.single_field(FieldName::Origin) } else { None };
         let seconds = core.now.wall_seconds();
         Head {
-            status,
+            status_line: status.line().as_bytes(),
+            adds_date: true,
+            adds_connection: true,
             version: self.request.line.version,
             persistent,
             varies,
@@ -341,10 +351,20 @@ impl<F> Connection<F> {
         self.output_end += head.write(memory, fields).unwrap_or(0);
     }
 
+    /// Writes the head of a registered answer behind what is in the send buffer.
+    pub(super) fn write_registered_head(&mut self, core: &mut Core, canned: &CannedHead, persistent: bool) {
+        let head = self.head(core, Status::Ok, persistent, Varies::No);
+        let (adds_date, adds_connection) = (!canned.has_date, !canned.has_connection);
+        let head = Head { status_line: &canned.status_line, adds_date, adds_connection, ..head };
+        let memory = self.lease.as_mut().and_then(|lease| lease.send.get_mut(self.output_end..)).unwrap_or_default();
+        // What was registered has been measured against the send buffer.
+        self.output_end += head.write(memory, |head, _| head.put(&canned.fields)).unwrap_or(0);
+    }
+
     pub(super) fn begin_reply(&mut self, core: &mut Core, reply: Reply<F>) {
         self.responses += 1;
         core.counters.total_requests.add(1);
-        core.counters.responses[reply.status as usize].add(1);
+        core.counters.count_response(reply.code);
         self.reply = Some(reply);
         self.transition(core, State::SendingResponse);
     }

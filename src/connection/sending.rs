@@ -68,7 +68,10 @@ pub enum Action<'a, F> {
     /// Shut down the sending side.
     ShutDownSending,
     /// Close the socket and tell [`super::Table::closed`].
-    Close,
+    Close {
+        /// With a reset, so that the peer learns that something went wrong.
+        resets: bool,
+    },
 }
 
 /// The name of a file, relative to the document root and without dot-segments.
@@ -134,6 +137,9 @@ impl<F> Connection<F> {
             };
         }
         match (step, &mut self.lease, &mut self.reply) {
+            (Step::Send, Some(lease), Some(Reply { played: Some(played), .. })) => {
+                Action::Send { bytes: played.next_bytes(&lease.send), is_last: false }
+            }
             (Step::Send, Some(lease), reply) => {
                 let is_last = reply.as_ref().is_some_and(|reply| !reply.persistent && !reply.needs_file());
                 Action::Send { bytes: lease.send.get(output).unwrap_or_default(), is_last }
@@ -155,7 +161,7 @@ impl<F> Connection<F> {
                 None => Action::Wait,
             },
             (Step::ShutDownSending, ..) => Action::ShutDownSending,
-            (Step::Close, ..) => Action::Close,
+            (Step::Close, ..) => Action::Close { resets: self.resets },
             _ => Action::Wait,
         }
     }
@@ -194,6 +200,9 @@ impl<F> Connection<F> {
         let (room, has_output) = (self.output_room(), self.has_output());
         let is_followed = self.scanned < self.filled;
         let reply = self.reply.as_mut()?;
+        if reply.played.is_some() {
+            return self.send_as_registered(core);
+        }
         if reply.remaining > 0 {
             if !reply.streaming && reply.remaining <= room as u64 {
                 return Some(Step::ReadFile);
@@ -220,7 +229,7 @@ impl<F> Connection<F> {
     }
 
     /// Every byte of the response is in the send buffer, to go out with those that follow it, or beyond.
-    fn finish_response(&mut self, core: &mut Core) {
+    pub(super) fn finish_response(&mut self, core: &mut Core) {
         let Some(reply) = &self.reply else { return };
         let (persistent, truncated, content_length) = (reply.persistent, reply.truncated, reply.content_length);
         let went_at_once = !reply.streamed && !reply.blocked;
@@ -256,6 +265,9 @@ impl<F> Connection<F> {
     /// The kernel took `count` bytes of the send buffer.
     pub(super) fn sent(&mut self, core: &mut Core, count: usize) {
         core.counters.bytes_sent.add(count as u64);
+        if self.reply.as_ref().is_some_and(|reply| reply.played.is_some()) {
+            return self.piece_sent(core, count);
+        }
         self.output_start += count;
         if !self.has_output() {
             (self.output_start, self.output_end) = (0, 0);

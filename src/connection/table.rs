@@ -4,8 +4,11 @@ use super::core::{Core, Now};
 use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Lease;
 use super::{Action, CONTENT_ROOM, Connection, InMemory, Listed, OpenError, Opened, State, Time};
+use crate::canned::CannedAnswers;
+use crate::capture::Capture;
 use crate::config::{Limits, Site};
 use crate::http::Reject;
+use crate::http::response_head::MAX_FIXED_HEAD;
 use crate::stats::{Counters, Timeout};
 use crate::trace::{Event, Tracer};
 use std::net::SocketAddr;
@@ -165,7 +168,7 @@ impl<F> Table<F> {
         let counters = &self.core.counters;
         counters.connections_refused.add(1);
         counters.total_requests.add(1);
-        counters.responses[reject.status() as usize].add(1);
+        counters.count_response(reject.status().into());
         counters.rejects[reject as usize].add(1);
         counters.bytes_sent.add(sent as u64);
         self.core.tracer.record(Some(number), Event::Refused(peer, reject));
@@ -175,6 +178,48 @@ impl<F> Table<F> {
     /// Bytes of a refused newcomer were received and thrown away.
     pub fn drained_refused(&mut self, count: usize) {
         self.core.counters.bytes_received.add(count as u64);
+    }
+
+    /// Takes over the answers that are registered now, and gives back those that were.
+    pub fn set_canned(&mut self, canned: &mut Box<CannedAnswers>) {
+        std::mem::swap(&mut self.core.canned, canned);
+    }
+
+    /// Keeps requests there from now on, and gives back what they were kept in before.
+    pub fn set_capture(&mut self, capture: &mut Option<Box<Capture>>) {
+        std::mem::swap(&mut self.core.capture, capture);
+    }
+
+    /// How many connections are open at both ends, as far as is known.
+    #[must_use]
+    pub fn open_at_both_ends(&self) -> usize {
+        let is_open = |connection: &&Connection<F>| {
+            !matches!(connection.state, State::Free | State::Closing) && !connection.input_ended
+        };
+        self.connections.iter().filter(is_open).count()
+    }
+
+    /// Ends every connection, whatever it is doing. Every slot then needs the driver.
+    pub fn dismiss_all(&mut self) {
+        for connection in &mut self.connections {
+            if connection.state == State::Closing {
+                connection.linger = false;
+            } else if connection.state != State::Free {
+                connection.record(&mut self.core, Event::Dismissed);
+                connection.close(&mut self.core, false);
+            }
+        }
+    }
+
+    /// Forgets whatever was counted and kept, for whoever begins anew. The numbers of connections do as well.
+    pub fn forget(&mut self) {
+        self.core.forget();
+    }
+
+    /// The longest head that can be registered, in bytes: with what every head has it fits the send buffer.
+    #[must_use]
+    pub fn max_registered_head(limits: &Limits, site: &Site) -> usize {
+        limits.buffer_size.saturating_sub(MAX_FIXED_HEAD + site.head_bytes())
     }
 
     /// What the answers are made by.
@@ -288,6 +333,10 @@ impl<F> Table<F> {
             DeadlineKind::Keepalive => (Timeout::Keepalive, core.limits.keepalive_timeout),
             DeadlineKind::Content => (Timeout::Content, core.limits.content_timeout),
             DeadlineKind::Send => (Timeout::Send, core.limits.send_timeout),
+            DeadlineKind::Pause => {
+                connection.pause_is_over(core);
+                return Some(slot);
+            }
             DeadlineKind::Linger => {
                 connection.linger = false;
                 core.deadlines.arm(slot, kind, core.now.time);

@@ -329,7 +329,7 @@ impl Driver {
                 return self.list(slot, after);
             }
             Action::ShutDownSending => peer.shut_down = true,
-            Action::Close => {
+            Action::Close { .. } => {
                 heapless!(self.table.closed(slot));
                 assert_eq!(self.table.state(slot), State::Free);
                 (peer.slot, peer.closed) = (None, true);

@@ -78,13 +78,29 @@ impl ChunkedDecoder {
     /// # Errors
     /// The first byte that the grammar does not allow, or a size that brings the content above `max_content`.
     pub fn decode(&mut self, bytes: &[u8], max_content: u64, max_field_lines: u32) -> Result<usize, Reject> {
+        self.decode_to(bytes, max_content, max_field_lines, |_| {})
+    }
+
+    /// The same; `content` is given each piece of content on the way.
+    ///
+    /// # Errors
+    /// As with [`Self::decode`].
+    pub fn decode_to(
+        &mut self,
+        bytes: &[u8],
+        max_content: u64,
+        max_field_lines: u32,
+        mut content: impl FnMut(&[u8]),
+    ) -> Result<usize, Reject> {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_done() {
             if self.place == Place::Data {
                 let available = (bytes.len() - taken) as u64;
                 let step = available.min(self.size);
                 self.size -= step;
+                let start = taken;
                 taken += usize::try_from(step).unwrap_or(usize::MAX);
+                content(bytes.get(start..taken).unwrap_or_default());
                 if self.size == 0 {
                     self.place = Place::DataCr;
                 }

@@ -19,7 +19,7 @@ pub mod status;
 pub mod target;
 
 pub use reject::Reject;
-pub use status::Status;
+pub use status::{Code, Status};
 
 /// A part of the received bytes, counted from the first byte of its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,6 +20,12 @@ macro_rules! statuses {
                 match self { $(Self::$variant => $code,)* }
             }
 
+            /// The status of these three digits, where this server has it.
+            #[must_use]
+            pub fn of_code(code: u16) -> Option<Self> {
+                Self::ALL.iter().copied().find(|status| status.code() == code)
+            }
+
             /// The code and its reason phrase.
             #[must_use]
             pub const fn text(self) -> &'static str {
@@ -65,6 +71,41 @@ statuses! {
     InsufficientStorage = 507 "Insufficient Storage";
 }
 
+/// A status code: one of ours, or another that was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// One of those that this server sends by itself.
+    Own(Status),
+    /// Another one, below [`Self::LIMIT`]; 0 where what was sent has no status line of ours.
+    Other(u16),
+}
+
+impl Code {
+    /// No code is as large.
+    pub const LIMIT: usize = 1000;
+
+    /// The code of these three digits.
+    #[must_use]
+    pub fn of(number: u16) -> Self {
+        Status::of_code(number).map_or(Self::Other(number), Self::Own)
+    }
+
+    /// The three digits, or 0.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Own(status) => status.code(),
+            Self::Other(number) => number,
+        }
+    }
+}
+
+impl From<Status> for Code {
+    fn from(status: Status) -> Self {
+        Self::Own(status)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +115,7 @@ mod tests {
         assert!(Status::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
         assert!(Status::ALL.iter().enumerate().all(|(index, status)| *status as usize == index));
         assert_eq!(Status::NotFound.line(), "HTTP/1.1 404 Not Found\r\n");
+        assert_eq!(Code::of(404), Status::NotFound.into());
+        assert_eq!((Code::of(404).number(), Code::of(418), Code::of(418).number()), (404, Code::Other(418), 418));
     }
 }

@@ -10,6 +10,7 @@ mod answering;
 mod tests;
 
 use super::listener::Listener;
+use super::orders::Order;
 use super::refusal::{MAX_ANSWER, PLACES, Refusals};
 use super::stop::Stop;
 use crate::alloc::{HeapUse, thread_heap_use};
@@ -84,6 +85,8 @@ pub struct EventLoop {
     acceptable: bool,
     accept_again_at: Option<Time>,
     stop_due: Option<Time>,
+    /// An order was seen, and what has come since is looked at before it is obeyed.
+    order_is_near: bool,
     heap_at_ready: HeapUse,
 }
 
@@ -140,12 +143,14 @@ impl EventLoop {
             acceptable: false,
             accept_again_at: None,
             stop_due: None,
+            order_is_near: false,
             heap_at_ready: HeapUse::default(),
         };
         Ok((event_loop, stop))
     }
 
-    /// The heap memory of the loop's own tables, in bytes: all but the slots, buffers, pools and the log ring.
+    /// The heap memory of the loop's own tables, the statistics among them, in bytes: all but the slots, buffers, pools and the
+    /// log ring.
     #[must_use]
     pub fn table_bytes(config: &Config) -> usize {
         let limits = &config.limits;
@@ -153,6 +158,7 @@ impl EventLoop {
         limits.max_connections * (size_of::<Socket>() + size_of::<u32>())
             + EVENTS_PER_TURN * 12
             + scratch_bytes(&config.site)
+            + size_of::<Counters>()
             + Root::heap_bytes()
             + if config.site.listing { Desks::heap_bytes(limits.max_connections) } else { 0 }
     }
@@ -208,7 +214,31 @@ impl EventLoop {
         self.expire();
         self.refusals.expire(self.now.time);
         self.table.check_invariants();
+        if self.stop.orders.is_asked() {
+            self.obey();
+        }
         self.go_on()
+    }
+
+    /// Does what is asked, one turn after it was seen: by then every event is known that came before.
+    fn obey(&mut self) {
+        if !self.order_is_near {
+            self.order_is_near = true;
+            return;
+        }
+        let stop = Arc::clone(&self.stop);
+        self.order_is_near = !stop.orders.obey(|order| match order {
+            Order::Answers(answers) => self.table.set_canned(answers),
+            Order::Capture(capture) => self.table.set_capture(capture),
+            Order::Survey(open) => *open = self.table.open_at_both_ends(),
+            Order::Reset(open) => {
+                *open = self.table.open_at_both_ends();
+                self.table.dismiss_all();
+                self.answer_all();
+                self.refusals.close_all();
+                self.table.forget();
+            }
+        });
     }
 
     /// Handles the deadlines that have passed, but only those of whom nothing can have come in time: what came while the process
@@ -241,7 +271,7 @@ impl EventLoop {
     /// How long to wait for events. From now on what comes is told.
     fn wait_time(&mut self) -> Option<Duration> {
         self.waited_from = self.now.time;
-        if !self.ready.is_empty() || (self.acceptable && self.accept_again_at.is_none()) {
+        if !self.ready.is_empty() || self.order_is_near || (self.acceptable && self.accept_again_at.is_none()) {
             return Some(Duration::ZERO);
         }
         let dues = [self.table.next_due(), self.refusals.next_due(), self.accept_again_at, self.stop_due];
@@ -382,6 +412,12 @@ impl EventLoop {
         counters.heap_bytes.set(u64::try_from(heap.net_bytes).unwrap_or(0));
         counters.log_records_dropped.set(dropped);
         self.table.tracer().wake_reader();
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.stop.orders.abandon();
     }
 }
 

@@ -107,6 +107,11 @@ impl Refusals {
         self.places.iter().flatten().map(|place| place.due).min()
     }
 
+    /// Closes all of them.
+    pub(super) fn close_all(&mut self) {
+        self.places = [const { None }; PLACES];
+    }
+
     /// Closes those whose time is over.
     pub(super) fn expire(&mut self, now: Time) {
         for place in &mut self.places {

@@ -1,5 +1,6 @@
-//! How a running loop is told from outside: to drain, to stop, or to stop at once.
+//! How a running loop is told from outside: to drain, to stop, to stop at once, or to do something and go on.
 
+use super::orders::{Order, Orders};
 use mio::Waker;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -11,6 +12,7 @@ pub struct Stop {
     drain_wanted: AtomicBool,
     #[cfg(test)]
     panic_wanted: AtomicBool,
+    pub(super) orders: Orders,
     waker: Waker,
 }
 
@@ -21,6 +23,7 @@ impl Stop {
             drain_wanted: AtomicBool::new(false),
             #[cfg(test)]
             panic_wanted: AtomicBool::new(false),
+            orders: Orders::default(),
             waker,
         }
     }
@@ -39,6 +42,13 @@ impl Stop {
     pub fn drain(&self) {
         self.drain_wanted.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// Has the loop do something between two answers, and returns what came of it once it is done; whatever a peer had done by the
+    /// time of the call is seen before. None where the loop has ended. Not for the loop's own thread.
+    #[must_use]
+    pub fn order(&self, order: Order) -> Option<Order> {
+        self.orders.ask(order, || self.wake())
     }
 
     /// Makes the loop panic in its next turn, as a fault of ours would.

@@ -4,6 +4,7 @@
 
 mod errors;
 mod logging;
+mod orders;
 mod server;
 mod stats;
 
@@ -14,6 +15,11 @@ use pyo3::prelude::*;
 mod _native {
     use super::*;
 
+    #[pymodule_export]
+    use super::orders::{
+        CannedAnswer, keep_requests, keep_story, open_connections, requests, reset, respond, story, wait_for_answers,
+        withdraw_all,
+    };
     #[pymodule_export]
     use super::server::{
         PyServer, run_command_line, server_destroy, server_drain, server_get_stats, server_print_stats, server_run,

@@ -5,7 +5,7 @@ use super::logging::PythonLogging;
 use super::stats::ServerStats;
 use crate::config::{Options, Value};
 use crate::server::{Outcome, Server, StartError};
-use crate::trace::Level;
+use crate::trace::{KeepingSink, Level};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// How long a wait may go on before signals are looked for: Ctrl+C works within twice this.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(40);
+pub(super) const SIGNAL_INTERVAL: Duration = Duration::from_millis(40);
 
 /// Every server that may be running, so that the interpreter's exit stops it.
 static SERVERS: Mutex<Vec<(u32, Weak<Server>)>> = Mutex::new(Vec::new());
@@ -62,7 +62,7 @@ impl PyServer {
     }
 
     /// The server, unless it was destroyed or belongs to the parent process.
-    fn server(&self, py: Python<'_>) -> PyResult<Arc<Server>> {
+    pub(super) fn server(&self, py: Python<'_>) -> PyResult<Arc<Server>> {
         if std::process::id() != self.process {
             let message = format!(
                 "this server belongs to process {}, which forked; threads and sockets' events do not survive a fork: \
@@ -165,7 +165,8 @@ impl PyServer {
     /// Starts serving on threads of its own and returns.
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         let server = self.server(py)?;
-        let sink = Box::new(PythonLogging::new(self.log_level));
+        let logging = PythonLogging::new(self.log_level);
+        let sink = Box::new(KeepingSink::new(logging, self.log_level, server.kept_story()));
         let started = py.detach(|| server.start(sink));
         // What was raised while the start was told on this thread, by a handler of records or of a signal, Ctrl+C among them:
         // pyo3-log leaves it as the current exception.

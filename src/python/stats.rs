@@ -1,7 +1,7 @@
 //! `ServerStats`: one consistent copy of the statistics as a frozen Python value.
 
 use crate::connection::State;
-use crate::http::{Reject, Status};
+use crate::http::{Code, Reject, Status};
 use crate::stats::{BUCKETS, Snapshot, Timeout, bucket_bounds};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -21,6 +21,7 @@ macro_rules! server_stats {
             #[pyo3(get)]
             uptime: f64,
             responses: [i64; Status::COUNT],
+            other_responses: [i64; Code::LIMIT],
             rejects: [i64; Reject::COUNT],
             timeouts: [i64; Timeout::ALL.len()],
             states: [i64; State::ALL.len()],
@@ -35,6 +36,7 @@ macro_rules! server_stats {
                     $($gauge: signed(snapshot.$gauge),)*
                     uptime: uptime.as_secs_f64(),
                     responses: snapshot.responses.map(signed),
+                    other_responses: snapshot.other_responses.map(signed),
                     rejects: snapshot.rejects.map(signed),
                     timeouts: snapshot.timeouts.map(signed),
                     states: snapshot.states.map(signed),
@@ -47,6 +49,7 @@ macro_rules! server_stats {
                 Self {
                     $($counter: self.$counter - earlier.$counter,)*
                     responses: difference(&self.responses, &earlier.responses),
+                    other_responses: difference(&self.other_responses, &earlier.other_responses),
                     rejects: difference(&self.rejects, &earlier.rejects),
                     timeouts: difference(&self.timeouts, &earlier.timeouts),
                     latency: difference(&self.latency, &earlier.latency),
@@ -130,12 +133,15 @@ impl ServerStats {
 
 #[pymethods]
 impl ServerStats {
-    /// Answers by status code; only those that occurred.
+    /// Answers by status code, only those that occurred; 0 for what was registered to be sent without a status line.
     #[getter]
     fn responses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for (status, count) in Status::ALL.iter().zip(self.responses).filter(|(_, count)| *count != 0) {
             dict.set_item(status.code(), count)?;
+        }
+        for (code, count) in self.other_responses.iter().enumerate().filter(|(_, count)| **count != 0) {
+            dict.set_item(code, count)?;
         }
         Ok(dict)
     }

@@ -8,6 +8,7 @@ mod error;
 mod latch;
 mod listening;
 mod memory;
+mod orders;
 mod slow_close;
 #[cfg(test)]
 mod tests;
@@ -20,10 +21,11 @@ use crate::config::{Config, Options, Value};
 use crate::file::Root;
 use crate::net::{Address, EventLoop, Listener, Stop};
 use crate::stats::{Counters, Grouped, Snapshot};
-use crate::trace::{Level, Logger, Sink, trace_with_access};
+use crate::trace::{Level, Logger, Sink, Story, TraceControl, trace_with_access};
 use access::NamedFile;
 use latch::lock;
 use nix::sys::signal::SigSet;
+use orders::Asked;
 use rustix::fd::RawFd;
 use std::cell::Cell;
 use std::fmt;
@@ -76,6 +78,7 @@ struct Running {
     loop_ended: Arc<Latch<Option<RawFd>>>,
     log_thread: thread::JoinHandle<()>,
     log_ended: Arc<Latch<()>>,
+    log_control: Arc<TraceControl>,
 }
 
 /// What a server has from its creation on.
@@ -112,6 +115,9 @@ pub struct Server {
     started: Mutex<Option<Instant>>,
     /// Set until the log's thread has opened the file of the access log anew.
     reopen_access_log: Arc<AtomicBool>,
+    /// What is asked of it besides its options.
+    asked: Mutex<Asked>,
+    story: Arc<Story>,
 }
 
 impl Server {
@@ -141,7 +147,15 @@ impl Server {
             joined: Latch::new(),
             started: Mutex::new(None),
             reopen_access_log,
+            asked: Mutex::default(),
+            story: Arc::default(),
         })
+    }
+
+    /// Where its story is kept, where that is wanted: for a [`crate::trace::KeepingSink`].
+    #[must_use]
+    pub fn kept_story(&self) -> Arc<Story> {
+        Arc::clone(&self.story)
     }
 
     /// Where it listens.
@@ -199,6 +213,8 @@ impl Server {
                     running.stop.drain();
                 }
                 *life = Life::Running(running);
+                drop(life);
+                self.tell_asked();
                 Ok(())
             }
             Err(error) => {
@@ -216,7 +232,7 @@ impl Server {
         MemoryPlan::of(&config).probe(&config).map_err(StartError::Memory)?;
         let access_file = access::open_file(&config, access_file, &self.reopen_access_log)?;
         let level = sink.level().unwrap_or(config.log_level);
-        let (tracer, mut drain, _) = trace_with_access(level, config.access_log);
+        let (tracer, mut drain, log_control) = trace_with_access(level, config.access_log);
         if let Some(access_file) = access_file {
             drain.write_access_to(access_file.into_file());
         }
@@ -279,7 +295,7 @@ impl Server {
         };
         ready.wait(None);
         *lock(&self.started) = Some(Instant::now());
-        Ok(Running { stop, loop_thread, loop_ended, log_thread, log_ended })
+        Ok(Running { stop, loop_thread, loop_ended, log_thread, log_ended, log_control })
     }
 
     /// The lines before "Server ready".

@@ -219,7 +219,7 @@ impl World {
                 );
                 return Step::Waits;
             }
-            Action::Close => return Step::Closes,
+            Action::Close { .. } => return Step::Closes,
             Action::Open { name, codings } => {
                 let (bytes, c_string) = (name.bytes(), name.as_c_str().to_owned());
                 assert_eq!(c_string.to_bytes(), bytes, "a name ends in its only NUL");

@@ -44,6 +44,31 @@ fn uptime(seconds: f64) -> f64 {
     if seconds.is_nan() { 0.0 } else { seconds.clamp(0.0, LONGEST_UPTIME) }
 }
 
+/// The name of a status: its digits, or that of all others, which only registered answers have.
+struct StatusName(Option<Status>);
+
+impl fmt::Display for StatusName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(out, "{}", status.code()),
+            None => out.write_str("other"),
+        }
+    }
+}
+
+/// The answers with a status that this server does not send by itself.
+fn other_responses(numbers: &Numbers) -> Counter {
+    let sum = Counter::default();
+    sum.set(numbers.other_responses.iter().map(Counter::get).fold(0, u64::wrapping_add));
+    sum
+}
+
+/// The answers by status, all others last.
+fn statuses<'a>(numbers: &'a Numbers, other: &'a Counter) -> impl Iterator<Item = (StatusName, &'a Counter)> {
+    let own = Status::ALL.iter().zip(&numbers.responses).map(|(status, counter)| (StatusName(Some(*status)), counter));
+    own.chain([(StatusName(None), other)])
+}
+
 /// Microseconds as seconds, exactly.
 struct Seconds(u64);
 
@@ -65,8 +90,9 @@ pub fn json(numbers: &Numbers, uptime_seconds: f64, draining: bool, memory: &mut
             }
         }
         let occurred = |counter: &&Counter| counter.get() != 0;
-        let statuses = Status::ALL.iter().zip(&numbers.responses).filter(|(_, counter)| occurred(counter));
-        json_object(out, "responses", statuses.map(|(status, counter)| (status.code(), counter)))?;
+        let other = other_responses(numbers);
+        let statuses = statuses(numbers, &other).filter(|(_, counter)| occurred(counter));
+        json_object(out, "responses", statuses)?;
         let rejects = Reject::ALL.iter().zip(&numbers.rejects).filter(|(_, counter)| occurred(counter));
         json_object(out, "rejects", rejects.map(|(reject, counter)| (reject.name(), counter)))?;
         json_object(out, "timeouts", Timeout::ALL.iter().map(|kind| kind.name()).zip(&numbers.timeouts))?;
@@ -194,8 +220,8 @@ pub fn prometheus(numbers: &Numbers, uptime_seconds: f64, draining: bool, memory
                 Kind::InHistogram => {}
             }
         }
-        let statuses = Status::ALL.iter().map(|status| status.code()).zip(&numbers.responses);
-        series(out, ("responses_total", "counter", "Answers by status"), "code", statuses)?;
+        let other = other_responses(numbers);
+        series(out, ("responses_total", "counter", "Answers by status"), "code", statuses(numbers, &other))?;
         let rejects = Reject::ALL.iter().map(|reject| reject.name()).zip(&numbers.rejects);
         series(out, ("rejects_total", "counter", "Refused requests by reason"), "reason", rejects)?;
         let timeouts = Timeout::ALL.iter().map(|kind| kind.name()).zip(&numbers.timeouts);
@@ -270,8 +296,8 @@ mod tests {
 
     fn all_at(value: u64) -> Counters {
         let counters = Counters::default();
-        let Numbers { responses, rejects, timeouts, states, latency, .. } = &*counters;
-        let arrays = [&responses[..], rejects, timeouts, states, latency];
+        let Numbers { responses, other_responses, rejects, timeouts, states, latency, .. } = &*counters;
+        let arrays = [&responses[..], &other_responses[..1], rejects, timeouts, states, latency];
         arrays.into_iter().flatten().for_each(|counter| counter.set(value));
         for counter in [
             &counters.total_requests,
@@ -326,6 +352,8 @@ mod tests {
         counters.bytes_sent.set(u64::MAX);
         counters.responses[Status::NotFound as usize].set(2);
         counters.responses[Status::Ok as usize].set(1);
+        counters.other_responses[0].set(1);
+        counters.other_responses[418].set(4);
         counters.rejects[Reject::BareLf as usize].set(3);
         counters.timeouts[Timeout::Send as usize].set(4);
         counters.states[State::Free as usize].set(128);
@@ -340,7 +368,7 @@ mod tests {
             assert_eq!(told.matches(&format!(",\"{name}\":{value},")).count(), 1, "{name}");
         }
         assert!(told.ends_with(
-            ",\"responses\":{\"200\":1,\"404\":2},\"rejects\":{\"bare_lf\":3},\
+            ",\"responses\":{\"200\":1,\"404\":2,\"other\":5},\"rejects\":{\"bare_lf\":3},\
              \"timeouts\":{\"header\":0,\"keepalive\":0,\"content\":0,\"send\":4},\
              \"states\":{\"READING_REQUEST_LINE\":0,\"READING_HEADERS\":0,\"READING_CONTENT\":0,\"PROCESSING\":0,\
              \"SENDING_RESPONSE\":0,\"CLOSING\":5},\
@@ -395,7 +423,7 @@ mod tests {
         assert!(!told.contains("\"free\"") && told.ends_with('\n'));
         let labelled = |name: &str| samples.keys().filter(|sample| sample.starts_with(name)).count();
         assert_eq!(labelled("pooled_httpd_rejects_total{"), Reject::COUNT);
-        assert_eq!(labelled("pooled_httpd_responses_total{"), Status::COUNT);
+        assert_eq!(labelled("pooled_httpd_responses_total{"), Status::COUNT + 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use histogram::{BUCKETS, bucket_bounds, bucket_of};
 pub use published::{Published, Sheet};
 
 use crate::connection::State;
-use crate::http::{Reject, Status};
+use crate::http::{Code, Reject, Status};
 use crate::sync::{self, AtomicU64, Ordering};
 
 /// A number that one thread writes and any thread reads.
@@ -189,6 +189,8 @@ statistics! {
     arrays {
         /// Answers by status, in the order of [`Status::ALL`].
         responses: Status::COUNT,
+        /// Answers with another code, which were registered, by that code; 0 where what was sent has no status line of ours.
+        other_responses: Code::LIMIT,
         /// Refused requests by reason, in the order of [`Reject::ALL`].
         rejects: Reject::COUNT,
         /// Timeouts by kind, in the order of [`Timeout::ALL`].
@@ -204,6 +206,29 @@ statistics! {
 pub type Counters = Published<Numbers>;
 
 impl Published<Numbers> {
+    /// Sets everything back that counts what has happened. What tells how things are stays, and so do the peaks of now.
+    pub fn forget(&self) {
+        let (active, states) = (self.active_connections.get(), self.states.each_ref().map(Counter::get));
+        self.take_over(&Numbers::default());
+        self.active_connections.set(active);
+        self.peak_connections.set(active);
+        for (counter, value) in self.states.iter().zip(states) {
+            counter.set(value);
+        }
+    }
+
+    /// Counts an answer by its status.
+    pub fn count_response(&self, code: Code) {
+        match code {
+            Code::Own(status) => self.responses[status as usize].add(1),
+            Code::Other(number) => {
+                if let Some(counter) = self.other_responses.get(usize::from(number)) {
+                    counter.add(1);
+                }
+            }
+        }
+    }
+
     /// Records the time from the first byte of a request until its response was handed over to be sent.
     pub fn record_latency(&self, nanoseconds: u64) {
         self.latency_count.add(1);

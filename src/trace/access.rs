@@ -2,7 +2,7 @@
 //!
 //! What the peer sent is kept as it came; [`super::access_line`] alone decides how it is shown.
 
-use crate::http::Status;
+use crate::http::Code;
 use std::net::SocketAddr;
 
 /// How many records the ring of the access log holds.
@@ -51,7 +51,7 @@ pub struct Access<'a> {
     /// When the answer was over, in milliseconds since 1970.
     pub wall_milliseconds: u64,
     /// The status of the answer.
-    pub status: Status,
+    pub status: Code,
     /// The bytes of its content that were handed over.
     pub content_bytes: u64,
     /// From the first byte of the request until the answer was over, in nanoseconds.
@@ -116,7 +116,7 @@ impl AccessRecord {
         self.wall_milliseconds = access.wall_milliseconds;
         self.content_bytes = access.content_bytes;
         self.duration = access.duration;
-        self.status = access.status.code();
+        self.status = access.status.number();
         let texts = [Some(access.line), access.referer, access.agent];
         let kept = shares(texts.map(|text| text.map_or(0, <[u8]>::len)));
         let mut start = 0;
@@ -180,6 +180,7 @@ fn shares(lengths: [usize; 3]) -> [usize; 3] {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::http::Status;
 
     /// An answer to `GET /a HTTP/1.1`, to be changed at will.
     pub(in crate::trace) const ACCESS: Access<'_> = Access {
@@ -187,7 +188,7 @@ pub(super) mod tests {
         request: 1,
         peer: None,
         wall_milliseconds: 1_795_390_205_042,
-        status: Status::Ok,
+        status: Code::Own(Status::Ok),
         content_bytes: 6,
         duration: 123_456,
         line: b"GET /a HTTP/1.1",

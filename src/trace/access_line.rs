@@ -164,11 +164,11 @@ mod tests {
                 r#"127.0.0.1 - - [22/Nov/2026:23:30:05 +0000] "GET /a HTTP/1.1" 200 6"#,
             ),
             (
-                Access { peer: peer("[2001:db8::1]:80"), status: Status::NoContent, content_bytes: 0, ..ACCESS },
+                Access { peer: peer("[2001:db8::1]:80"), status: Status::NoContent.into(), content_bytes: 0, ..ACCESS },
                 r#"2001:db8::1 - - [22/Nov/2026:23:30:05 +0000] "GET /a HTTP/1.1" 204 -"#,
             ),
             (
-                Access { line: b"", status: Status::ServiceUnavailable, content_bytes: u64::MAX, ..ACCESS },
+                Access { line: b"", status: Status::ServiceUnavailable.into(), content_bytes: u64::MAX, ..ACCESS },
                 r#"unix: - - [22/Nov/2026:23:30:05 +0000] "-" 503 18446744073709551615"#,
             ),
             (

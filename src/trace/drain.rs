@@ -82,6 +82,7 @@ impl Drain {
             }
             self.with_file(sink, AccessFile::reopen_if_asked);
             let finished = self.control.finished.load(Ordering::Acquire);
+            let flushes = self.control.flushes_asked.load(Ordering::Acquire);
             let read = (0..BATCH).take_while(|_| self.read_one_of_each(sink, root)).count();
             read_any |= read > 0;
             self.tell_dropped(sink);
@@ -94,6 +95,7 @@ impl Drain {
                 sink.flush();
                 self.with_file(sink, AccessFile::flush);
             }
+            self.control.flushes_done.store(flushes, Ordering::Release);
             if finished {
                 return self.with_file(sink, AccessFile::finish);
             }

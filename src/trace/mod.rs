@@ -10,16 +10,19 @@ mod access_line;
 mod drain;
 mod record;
 mod ring;
+mod story;
 
 pub use access::{ACCESS_RECORDS, Access, AccessFormat, AccessRecord};
 pub use access_file::AccessFile;
 pub(crate) use access_file::Gathered;
 pub use drain::{Drain, Logger, Sink};
 pub use record::{Event, Line, Record};
+pub use story::{KeepingSink, Story};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 /// How many records the ring holds.
 pub const RING_RECORDS: usize = 4096;
@@ -69,12 +72,28 @@ pub struct TraceControl {
     level: AtomicU8,
     dropped: AtomicU64,
     finished: AtomicBool,
+    /// How often it was asked that everything be handed on, and how many of these are done.
+    flushes_asked: AtomicU64,
+    flushes_done: AtomicU64,
 }
 
 impl TraceControl {
     /// Sets how much is wanted; the loop takes it up with its next record.
     pub fn set_level(&self, level: Level) {
         self.level.store(level as u8, Ordering::Relaxed);
+    }
+
+    /// Waits, for `limit` at most, until everything that was recorded before the call has been handed on by the reader, which is
+    /// that thread.
+    pub(crate) fn flush(&self, reader: &Thread, limit: Duration) {
+        let ticket = self.flushes_asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let deadline = Instant::now() + limit;
+        let mut pause = Duration::from_micros(10);
+        reader.unpark();
+        while self.flushes_done.load(Ordering::Acquire) < ticket && Instant::now() < deadline {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(1));
+        }
     }
 
     /// Whether so much is wanted.
@@ -92,6 +111,8 @@ pub struct Tracer {
     control: Arc<TraceControl>,
     reader: Option<Thread>,
     written: bool,
+    /// How many dropped records are forgotten.
+    dropped_before: u64,
 }
 
 /// A ring with its two sides, without an access log.
@@ -126,8 +147,11 @@ fn trace_of(
         level: AtomicU8::new(level as u8),
         dropped: AtomicU64::new(0),
         finished: AtomicBool::new(false),
+        flushes_asked: AtomicU64::new(0),
+        flushes_done: AtomicU64::new(0),
     });
-    let tracer = Tracer { writer, access, control: Arc::clone(&control), reader: None, written: false };
+    let tracer =
+        Tracer { writer, access, control: Arc::clone(&control), reader: None, written: false, dropped_before: 0 };
     (tracer, Drain::new(reader, access_reader, Arc::clone(&control)), control)
 }
 
@@ -183,14 +207,20 @@ impl Tracer {
             self.written = true;
         } else {
             // One writer, so a load and a store are enough.
-            self.control.dropped.store(self.dropped() + 1, Ordering::Relaxed);
+            let dropped = self.control.dropped.load(Ordering::Relaxed);
+            self.control.dropped.store(dropped + 1, Ordering::Relaxed);
         }
     }
 
     /// How many records found their ring full.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.control.dropped.load(Ordering::Relaxed)
+        self.control.dropped.load(Ordering::Relaxed) - self.dropped_before
+    }
+
+    /// Counts them anew.
+    pub fn forget_dropped(&mut self) {
+        self.dropped_before += self.dropped();
     }
 
     /// Wakes the reader if something was recorded since the last call.

@@ -1,8 +1,9 @@
 //! One thing that happened, in a fixed size, and how it reads.
 
 use super::Level;
+use crate::canned::Wait;
 use crate::connection::State;
-use crate::http::{Reject, Status};
+use crate::http::{Code, Reject, Status};
 use crate::stats::{Grouped, Timeout};
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub enum Event {
     Refused(Option<SocketAddr>, Reject),
     /// An idle connection is closed to make room.
     Reclaimed,
+    /// A connection is closed because whoever runs the server begins anew.
+    Dismissed,
     /// A connection entered its first state.
     Entered(State),
     /// A connection changed its state.
@@ -39,6 +42,12 @@ pub enum Event {
     ServingFile(u64),
     /// Something else is the answer.
     Answering(Status),
+    /// What was registered for it is the answer: its status, and the bytes of its content that are to be sent.
+    AnsweringAsRegistered(Code, u64),
+    /// What was registered waits.
+    WaitingAsRegistered(Wait),
+    /// What was registered ends otherwise than its head says: how.
+    EndedAsRegistered(&'static str),
     /// A response is sent: the bytes of its content.
     Sent(u64),
     /// The request's memory was given back: its bytes.
@@ -152,6 +161,7 @@ impl Display for Line<'_> {
                 write!(out, "Refused connection from {}: {}, {}", Peer(peer), reject.status().text(), reject.text())
             }
             Event::Reclaimed => write!(out, "Reclaimed: closed while idle to make room"),
+            Event::Dismissed => write!(out, "Dismissed: the server is reset"),
             Event::Entered(state) => write!(out, "State: {}", state.name()),
             Event::Changed(from, to) => write!(out, "State: {} → {}", from.name(), to.name()),
             Event::Read(bytes, filled, capacity) => write!(out, "Read {bytes} bytes, buffer: {filled}/{capacity}"),
@@ -165,6 +175,17 @@ impl Display for Line<'_> {
             }
             Event::ServingFile(bytes) => write!(out, "Serving file: {}/{text} ({bytes} bytes)", self.root),
             Event::Answering(status) => write!(out, "Answering: {}", status.text()),
+            Event::AnsweringAsRegistered(Code::Other(0), bytes) => {
+                write!(out, "Answering as registered: {bytes} bytes without a head")
+            }
+            Event::AnsweringAsRegistered(code, bytes) => {
+                write!(out, "Answering as registered: {} ({bytes} bytes)", code.number())
+            }
+            Event::WaitingAsRegistered(Wait::For(nanoseconds)) => {
+                write!(out, "Waiting as registered: {} ms", nanoseconds / 1_000_000)
+            }
+            Event::WaitingAsRegistered(_) => write!(out, "Waiting as registered: until the peer has gone"),
+            Event::EndedAsRegistered(how) => write!(out, "Ended as registered: {how}"),
             Event::Sent(bytes) => write!(out, "Sent {bytes} bytes"),
             Event::PoolReset(bytes) => write!(out, "Pool reset, {bytes} bytes freed"),
             Event::TimedOut(kind, limit) => write!(out, "Timeout: {}_timeout of {limit} ms", kind.name()),
@@ -210,6 +231,11 @@ mod tests {
             (Event::HeadersParsed(6, 312), b"", "Headers parsed: 6 headers, used 312 bytes pool"),
             (Event::ServingFile(1247), b"index.html", "Serving file: ./www/index.html (1247 bytes)"),
             (Event::Sent(1247), b"", "Sent 1247 bytes"),
+            (Event::AnsweringAsRegistered(Code::of(503), 2), b"", "Answering as registered: 503 (2 bytes)"),
+            (Event::AnsweringAsRegistered(Code::of(0), 2), b"", "Answering as registered: 2 bytes without a head"),
+            (Event::WaitingAsRegistered(Wait::For(250_000_000)), b"", "Waiting as registered: 250 ms"),
+            (Event::WaitingAsRegistered(Wait::ForEver), b"", "Waiting as registered: until the peer has gone"),
+            (Event::EndedAsRegistered("reset"), b"", "Ended as registered: reset"),
             (Event::PoolReset(312), b"", "Pool reset, 312 bytes freed"),
             (Event::Accepted(None), b"", "New connection from unix:"),
             (Event::Closed, b"", "Connection closed"),

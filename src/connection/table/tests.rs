@@ -84,7 +84,7 @@ impl TestTable {
             }
             Action::SendFile { .. } => panic!("the file is small"),
             Action::ShutDownSending => {}
-            Action::Close => {
+            Action::Close { .. } => {
                 self.table.closed(slot);
                 return false;
             }

@@ -7,6 +7,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 use std::io::IoSlice;
+use std::time::Duration;
 
 /// How many steps of answering one connection gets in a turn; a small file takes three.
 const STEPS_PER_TURN: usize = 192;
@@ -121,9 +122,15 @@ impl EventLoop {
                 // Fails only where the peer is gone, which the next receive shows.
                 let _ = rustix::net::shutdown(descriptor, Shutdown::Write);
             }
-            Action::Close => {
-                // Shut down first: should a forked child hold a copy of the descriptor, the peer still sees the end.
-                let _ = rustix::net::shutdown(descriptor, Shutdown::Both);
+            Action::Close { resets } => {
+                // Fails only where the peer is gone.
+                let _ = if resets {
+                    // A connection that lingers for no time at all is reset by its close (socket(7)).
+                    rustix::net::sockopt::set_socket_linger(descriptor, Some(Duration::ZERO))
+                } else {
+                    // Shut down first: should a forked child hold a copy of the descriptor, the peer still sees the end.
+                    rustix::net::shutdown(descriptor, Shutdown::Both)
+                };
                 let queued = sockets[slot as usize].queued;
                 sockets[slot as usize] = Socket { queued, ..Socket::default() };
                 table.closed(slot);

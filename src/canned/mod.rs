@@ -1,0 +1,320 @@
+//! Answers that whoever runs the server has registered, faults among them: what they match, what they send, and when.
+//!
+//! They are made, checked and dropped outside the loop's thread, which only looks them up, counts them and reads them. Nothing is
+//! answered so but what was registered.
+
+mod registration;
+
+pub use registration::{Registration, RegistrationError};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The most answers that are registered at the same time.
+pub const MAX_ANSWERS: usize = 1024;
+/// The most memory that they take together, those that are still being sent included, in bytes.
+pub const MAX_MEMORY: usize = 64 * 1024 * 1024;
+
+/// How long a wait lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// There is none.
+    #[default]
+    None,
+    /// So many nanoseconds.
+    For(u64),
+    /// Until the peer has gone, or the server stops.
+    ForEver,
+}
+
+/// A place in a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Before its first byte.
+    Start,
+    /// So many bytes behind its head; of what is sent raw, behind its start.
+    Content(usize),
+}
+
+impl Place {
+    /// The same as so many bytes of the response, whose head is so long.
+    fn offset(self, head_length: usize) -> usize {
+        match self {
+            Self::Start => 0,
+            Self::Content(bytes) => head_length.saturating_add(bytes),
+        }
+    }
+}
+
+/// How the response ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// As its head says.
+    #[default]
+    AsSaid,
+    /// The connection is closed.
+    Close,
+    /// The connection is reset.
+    Reset,
+}
+
+/// When what is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Before the first byte.
+    pub delay: Wait,
+    /// Once, at this place.
+    pub stall: Option<(Place, Wait)>,
+    /// So many bytes at a time, at least one, with so many nanoseconds between two times.
+    pub dribble: Option<(usize, u64)>,
+    /// Nothing is sent from here on.
+    pub cut: Option<Place>,
+    /// What comes then.
+    pub ending: Ending,
+}
+
+impl Pace {
+    /// Whether all of it goes out at once, as with any other response.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        Self { delay: Wait::None, ..*self } == Self::default()
+    }
+
+    /// How much of `length` bytes is sent, their head being so long.
+    #[must_use]
+    pub fn end(&self, head_length: usize, length: usize) -> usize {
+        self.cut.map_or(length, |place| place.offset(head_length).min(length))
+    }
+
+    /// How far it goes from `sent` bytes on without waiting; `end` at most.
+    #[must_use]
+    pub fn next_stop(&self, sent: usize, head_length: usize, end: usize) -> usize {
+        let stall = self.stall.map(|(place, _)| place.offset(head_length)).filter(|&stall| stall > sent);
+        let dribble = self.dribble.map(|(bytes, _)| (sent / bytes.max(1) + 1).saturating_mul(bytes.max(1)));
+        end.min(stall.unwrap_or(end)).min(dribble.unwrap_or(end))
+    }
+
+    /// Whether it is to stall there.
+    #[must_use]
+    pub fn is_stalled(&self, sent: usize, head_length: usize) -> bool {
+        self.stall.is_some_and(|(place, _)| place.offset(head_length) == sent)
+    }
+
+    /// How long to wait once `sent` bytes have gone, more of them being to come.
+    #[must_use]
+    pub fn wait_at(&self, sent: usize, head_length: usize) -> Wait {
+        match (self.stall, self.dribble) {
+            (Some((_, wait)), _) if self.is_stalled(sent, head_length) => wait,
+            (_, Some((_, between))) if sent > 0 => Wait::For(between),
+            _ => Wait::None,
+        }
+    }
+}
+
+/// What requests an answer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    /// None where any method will do.
+    method: Option<Box<[u8]>>,
+    /// The decoded path without its first slash.
+    path: Box<[u8]>,
+    /// Whether more may follow it.
+    is_prefix: bool,
+    /// None where any query will do.
+    query: Option<Box<[u8]>>,
+}
+
+impl Pattern {
+    fn matches(&self, method: &[u8], path: &[u8], query: Option<&[u8]>) -> bool {
+        let is_path = if self.is_prefix { path.starts_with(&self.path) } else { *path == *self.path };
+        is_path
+            && self.method.as_deref().is_none_or(|wanted| wanted == method)
+            && self.query.as_deref().is_none_or(|wanted| query == Some(wanted))
+    }
+}
+
+/// What the head of a response says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CannedHead {
+    /// With its CRLF.
+    pub status_line: Box<[u8]>,
+    /// Every field line with its CRLF, but for those that the server adds.
+    pub fields: Box<[u8]>,
+    /// A Date is among them.
+    pub has_date: bool,
+    /// A Connection is among them.
+    pub has_connection: bool,
+    /// It says close.
+    pub closes: bool,
+}
+
+/// An answer that was registered.
+#[derive(Debug)]
+pub struct Canned {
+    pattern: Pattern,
+    /// The status code; 0 where it has no head.
+    code: u16,
+    /// None where the content is all that is sent.
+    head: Option<CannedHead>,
+    content: Box<[u8]>,
+    pace: Pace,
+    /// How often it is given.
+    limit: u64,
+    /// How often it was; only the loop writes. It may be read when the answer is gone.
+    served: Arc<AtomicU64>,
+}
+
+impl Canned {
+    /// The status code; 0 where no head is sent.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Its head, if it has one.
+    #[must_use]
+    pub fn head(&self) -> Option<&CannedHead> {
+        self.head.as_ref()
+    }
+
+    /// What follows the head, or is sent without one.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// When what is sent.
+    #[must_use]
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// How often it was given.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Where it is counted how often it was given.
+    #[must_use]
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.served)
+    }
+
+    /// Whether it is given as often as anybody asks.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.limit == u64::MAX
+    }
+
+    /// Whether it is for the same requests as another one.
+    #[must_use]
+    pub fn is_for_the_same_as(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
+
+    /// The memory behind it, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let Pattern { method, path, query, .. } = &self.pattern;
+        let head = self.head.as_ref().map_or(0, |head| head.status_line.len() + head.fields.len());
+        let pattern = method.as_ref().map_or(0, |method| method.len()) + query.as_ref().map_or(0, |query| query.len());
+        size_of::<Self>() + path.len() + pattern + head + self.content.len()
+    }
+}
+
+/// The answers in the order of their registration, as the loop has them.
+#[derive(Debug, Default)]
+pub struct CannedAnswers(Box<[Arc<Canned>]>);
+
+impl CannedAnswers {
+    /// These, of which somebody else keeps every one for as long as the loop may know it, so that the loop never drops the last.
+    #[must_use]
+    pub fn new(answers: &[Arc<Canned>]) -> Self {
+        Self(answers.into())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first one that is for this request and not used up; it is used once more by this. The path is decoded and has no slash
+    /// at its beginning.
+    pub fn take(&self, method: &[u8], path: &[u8], query: Option<&[u8]>) -> Option<Arc<Canned>> {
+        let is_left = |canned: &&Arc<Canned>| canned.served() < canned.limit;
+        let found = self.0.iter().filter(is_left).find(|canned| canned.pattern.matches(method, path, query))?;
+        // One writer, so a load and a store are enough.
+        found.served.store(found.served() + 1, Ordering::Relaxed);
+        Some(Arc::clone(found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_stops_where_it_must_and_waits_there() {
+        const HEAD: usize = 100;
+        let pace = Pace {
+            stall: Some((Place::Content(5), Wait::ForEver)),
+            dribble: Some((40, 7)),
+            cut: Some(Place::Content(50)),
+            ..Pace::default()
+        };
+        assert!(!pace.is_plain());
+        let end = pace.end(HEAD, 1000);
+        assert_eq!(end, 150);
+        let mut stops = vec![];
+        let mut sent = 0;
+        while sent < end {
+            sent = pace.next_stop(sent, HEAD, end);
+            stops.push((sent, pace.wait_at(sent, HEAD)));
+        }
+        let short = Wait::For(7);
+        assert_eq!(stops, [(40, short), (80, short), (105, Wait::ForEver), (120, short), (150, short)]);
+    }
+
+    #[test]
+    fn a_pace_that_only_begins_late_is_plain() {
+        let pace = Pace { delay: Wait::For(1), ..Pace::default() };
+        assert!(pace.is_plain());
+        assert_eq!((pace.end(9, 20), pace.next_stop(0, 9, 20), pace.wait_at(0, 9)), (20, 20, Wait::None));
+        let at_once = Pace { cut: Some(Place::Start), ending: Ending::Close, ..Pace::default() };
+        assert_eq!((at_once.is_plain(), at_once.end(9, 20)), (false, 0));
+    }
+
+    fn canned(path: &str, change: impl FnOnce(&mut Registration)) -> Arc<Canned> {
+        let mut registration = Registration::new(path);
+        change(&mut registration);
+        Arc::new(registration.check(16_384).expect("it is in order"))
+    }
+
+    #[test]
+    fn the_first_that_fits_and_is_left_is_taken() {
+        let answers = CannedAnswers::new(&[
+            canned("/a", |registration| registration.times = Some(2)),
+            canned("/a", |registration| registration.method = Some("POST".into())),
+            canned("/a?b=c", |registration| registration.status = 404),
+            canned("/%61b/*", |registration| registration.status = 500),
+            canned("/a", |registration| registration.status = 503),
+        ]);
+        let taken = |method: &str, path: &str, query: Option<&str>| {
+            let taken = answers.take(method.as_bytes(), path.as_bytes(), query.map(str::as_bytes));
+            taken.map(|canned| answers.0.iter().position(|other| Arc::ptr_eq(other, &canned)).expect("it is there"))
+        };
+        assert_eq!(taken("GET", "a", None), Some(0));
+        assert_eq!(taken("POST", "a", Some("x")), Some(0));
+        assert_eq!(taken("GET", "a", None), Some(4));
+        assert_eq!(taken("POST", "a", None), Some(1));
+        assert_eq!(taken("GET", "a", Some("b=c")), Some(2));
+        assert_eq!(taken("GET", "a", Some("b=d")), Some(4));
+        assert_eq!(taken("GET", "ab/", None), Some(3));
+        assert_eq!(taken("GET", "ab/c/d", None), Some(3));
+        assert_eq!(taken("GET", "ab", None), None);
+        assert_eq!(taken("GET", "A", None), None);
+        assert_eq!(answers.0[0].served(), 2);
+    }
+}

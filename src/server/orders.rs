@@ -1,0 +1,237 @@
+//! What may be asked of a server at any time: answers to be given, requests and lines to be kept, and a new beginning.
+
+use super::{IN_SINK, Life, Server, lock};
+use crate::canned::{self, Canned, CannedAnswers, Registration, RegistrationError};
+use crate::capture::{Captured, CapturedRequest, MAX_MEMORY, MIN_MEMORY, capture};
+use crate::connection::Table;
+use crate::file::OpenFile;
+use crate::net::Order;
+use crate::stats::Grouped;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the log's thread may take to tell what is in its ring.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What has been asked of a server, whether it runs yet or not.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The answers that are to be given.
+    answers: Vec<Arc<Canned>>,
+    /// Those that are no longer, as long as a connection may still send them: the loop is never to drop the last.
+    retired: Vec<Arc<Canned>>,
+    /// How much memory requests are to be kept in, in bytes; none for no such thing.
+    capture_memory: usize,
+    captured: Option<Captured>,
+}
+
+impl Asked {
+    fn memory(&self) -> usize {
+        self.answers.iter().chain(&self.retired).map(|canned| canned.memory()).sum()
+    }
+
+    fn retire(&mut self, answers: impl IntoIterator<Item = Arc<Canned>>) {
+        self.retired.extend(answers);
+    }
+
+    /// Drops those that nobody sends any more.
+    fn drop_retired(&mut self) {
+        self.retired.retain(|canned| Arc::strong_count(canned) > 1);
+    }
+}
+
+impl Server {
+    /// Has something done by the loop. None where there is none, yet or any more.
+    fn order(&self, order: Order) -> Option<Order> {
+        let stop = match &*lock(&self.life) {
+            Life::Running(running) => Arc::clone(&running.stop),
+            _ => return None,
+        };
+        stop.order(order)
+    }
+
+    /// Gives that answer from now on, until it is used up, withdrawn or replaced: one that is unlimited takes the place of an
+    /// unlimited one for the same requests. Otherwise the one that was registered first goes first.
+    ///
+    /// # Errors
+    /// Something is wrong with it, or there is no room for it.
+    pub fn register(&self, registration: Registration) -> Result<Arc<Canned>, RegistrationError> {
+        let config = lock(&self.options)
+            .config()
+            .map_err(|error| RegistrationError { argument: "options", reason: error.to_string() })?;
+        let head_room = Table::<OpenFile>::max_registered_head(&config.limits, &config.site);
+        let canned = Arc::new(registration.check(head_room)?);
+        let mut asked = lock(&self.asked);
+        asked.drop_retired();
+        let too_much = |argument, reason| Err(RegistrationError { argument, reason });
+        let replaced = asked
+            .answers
+            .iter()
+            .position(|other| canned.is_unlimited() && other.is_unlimited() && canned.is_for_the_same_as(other));
+        if replaced.is_none() && asked.answers.len() >= canned::MAX_ANSWERS {
+            let reason = format!("{} answers are registered, which is the most; withdraw some", canned::MAX_ANSWERS);
+            return too_much("path", reason);
+        }
+        if asked.memory() + canned.memory() > canned::MAX_MEMORY {
+            let reason = format!(
+                "{} bytes are too many: with the {} of those that are registered it is more than {}",
+                Grouped(canned.memory() as u64),
+                Grouped(asked.memory() as u64),
+                Grouped(canned::MAX_MEMORY as u64)
+            );
+            return too_much("content", reason);
+        }
+        match replaced {
+            Some(index) => {
+                let old = std::mem::replace(&mut asked.answers[index], Arc::clone(&canned));
+                asked.retire([old]);
+            }
+            None => asked.answers.push(Arc::clone(&canned)),
+        }
+        self.tell_answers(&asked);
+        Ok(canned)
+    }
+
+    /// Gives that answer no more, except where it is being sent already.
+    pub fn withdraw(&self, canned: &Arc<Canned>) {
+        let mut asked = lock(&self.asked);
+        let index = asked.answers.iter().position(|other| Arc::ptr_eq(other, canned));
+        if let Some(index) = index {
+            let old = asked.answers.remove(index);
+            asked.retire([old]);
+            self.tell_answers(&asked);
+        }
+    }
+
+    /// Gives no registered answer any more.
+    pub fn withdraw_all(&self) {
+        let mut asked = lock(&self.asked);
+        let old = std::mem::take(&mut asked.answers);
+        if !old.is_empty() {
+            asked.retire(old);
+            self.tell_answers(&asked);
+        }
+    }
+
+    /// The loop knows the answers once this returns.
+    fn tell_answers(&self, asked: &Asked) {
+        // What it had comes back and is dropped here.
+        drop(self.order(Order::Answers(Box::new(CannedAnswers::new(&asked.answers)))));
+    }
+
+    /// Keeps the requests that come from now on in so much memory, in bytes; 0 keeps none.
+    ///
+    /// # Errors
+    /// It is too little or too much.
+    pub fn keep_requests(&self, memory: usize) -> Result<(), RegistrationError> {
+        if memory != 0 && !(MIN_MEMORY..=MAX_MEMORY).contains(&memory) {
+            return Err(RegistrationError {
+                argument: "max_bytes",
+                reason: format!(
+                    "{} is not within {} to {}, nor 0",
+                    Grouped(memory as u64),
+                    Grouped(MIN_MEMORY as u64),
+                    Grouped(MAX_MEMORY as u64)
+                ),
+            });
+        }
+        let mut asked = lock(&self.asked);
+        asked.capture_memory = memory;
+        asked.captured = None;
+        self.tell_capture(&mut asked);
+        Ok(())
+    }
+
+    fn tell_capture(&self, asked: &mut Asked) {
+        let (writer, reader) = match asked.capture_memory {
+            0 => (None, None),
+            memory => Some(capture(memory)).unzip(),
+        };
+        if self.order(Order::Capture(writer.map(Box::new))).is_some() {
+            asked.captured = reader;
+        }
+    }
+
+    /// The loop has just begun: tells it what was asked before.
+    pub(super) fn tell_asked(&self) {
+        let mut asked = lock(&self.asked);
+        if !asked.answers.is_empty() {
+            self.tell_answers(&asked);
+        }
+        if asked.capture_memory > 0 {
+            self.tell_capture(&mut asked);
+        }
+    }
+
+    /// The requests that were kept, the oldest first, among them every one whose answer a client has read; and how many before
+    /// them have given way. None where they are not kept.
+    pub fn requests(&self) -> Option<(Vec<CapturedRequest>, u64)> {
+        // The turn that answered is over once this returns.
+        let _ = self.snapshot();
+        let asked = lock(&self.asked);
+        match &asked.captured {
+            Some(captured) => Some(captured.requests()),
+            None if asked.capture_memory > 0 => Some((Vec::new(), 0)),
+            None => None,
+        }
+    }
+
+    /// Keeps the last lines of the story from now on, at most so many; 0 keeps none.
+    pub fn keep_story(&self, lines: usize) {
+        self.story.keep(lines);
+        self.look_at_level();
+    }
+
+    /// The lines that were kept, the oldest first, and how many before them have given way; everything that was told before the
+    /// call is among them.
+    pub fn story(&self) -> (Vec<String>, u64) {
+        let _ = self.snapshot();
+        self.flush_log();
+        self.story.lines()
+    }
+
+    /// How many connections are open at both ends, as far as is known once everything has been looked at that came before.
+    pub fn open_connections(&self) -> usize {
+        match self.order(Order::Survey(0)) {
+            Some(Order::Survey(open)) => open,
+            _ => 0,
+        }
+    }
+
+    /// Begins anew: withdraws what was registered, closes every connection, and forgets what was counted, kept and told. Returns
+    /// how many connections were open at both ends.
+    pub fn reset(&self) -> usize {
+        self.withdraw_all();
+        let open = match self.order(Order::Reset(0)) {
+            Some(Order::Reset(open)) => open,
+            _ => 0,
+        };
+        if self.story.is_kept() {
+            self.flush_log();
+            self.story.forget();
+        }
+        lock(&self.asked).drop_retired();
+        open
+    }
+
+    fn look_at_level(&self) {
+        if let Life::Running(running) = &*lock(&self.life) {
+            running.log_thread.thread().unpark();
+            if self.story.is_kept() {
+                running.log_control.set_level(crate::trace::Level::Debug);
+            }
+        }
+    }
+
+    /// Waits until everything that was told before the call has been handed on.
+    fn flush_log(&self) {
+        if IN_SINK.get() {
+            return;
+        }
+        let (control, thread) = match &*lock(&self.life) {
+            Life::Running(running) => (Arc::clone(&running.log_control), running.log_thread.thread().clone()),
+            _ => return,
+        };
+        control.flush(&thread, LOG_PATIENCE);
+    }
+}
