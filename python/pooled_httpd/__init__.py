@@ -8,7 +8,9 @@ The same as functions: ``server_create``, ``server_run``, ``server_stop``, ``ser
 Options are those of the command line, with underscores; ``pooled_httpd.options()`` lists them.
 """
 
+from pooled_httpd import faults
 from pooled_httpd._native import (
+    CannedAnswer,
     ServerStats,
     options,
     server_destroy,
@@ -32,16 +34,22 @@ from pooled_httpd.errors import (
     RootNotFoundError,
     ServerFailedError,
     StateError,
+    StatsMismatchError,
     SystemRefusedError,
+    WaitTimeoutError,
 )
+from pooled_httpd.received import Fields, ReceivedRequest
 from pooled_httpd.server import Server, server_create
 
 __all__ = [
     "AccessLogError",
     "BindError",
+    "CannedAnswer",
+    "Fields",
     "ForkError",
     "OptionError",
     "PooledHttpdError",
+    "ReceivedRequest",
     "RootError",
     "RootNotADirectoryError",
     "RootNotFoundError",
@@ -49,7 +57,10 @@ __all__ = [
     "ServerFailedError",
     "ServerStats",
     "StateError",
+    "StatsMismatchError",
     "SystemRefusedError",
+    "WaitTimeoutError",
+    "faults",
     "options",
     "server_create",
     "server_destroy",

@@ -8,9 +8,19 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "CannedAnswer",
     "Server",
     "ServerStats",
+    "_keep_requests",
+    "_keep_story",
+    "_open_connections",
+    "_requests",
+    "_reset",
+    "_respond",
     "_stop_all",
+    "_story",
+    "_wait_for_answers",
+    "_withdraw_all",
     "options",
     "run_command_line",
     "server_destroy",
@@ -206,7 +216,10 @@ class ServerStats:
         """Time since the server began to serve, in seconds (a gauge)."""
     @property
     def responses(self) -> dict[int, int]:
-        """Answers by status code; only those that occurred."""
+        """Answers by status code; only those that occurred.
+
+        Code 0 counts what was registered to be sent without a status line, or not at all (see ``Server.respond``).
+        """
     @property
     def rejects(self) -> dict[str, int]:
         """Refused requests by reason; only those that occurred."""
@@ -229,6 +242,19 @@ class ServerStats:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def _repr_html_(self) -> str: ...
+
+@final
+class CannedAnswer:
+    """An answer that was registered by :meth:`pooled_httpd.Server.respond`."""
+
+    @property
+    def path(self) -> str:
+        """The path as it was registered."""
+    @property
+    def served(self) -> int:
+        """How often it was given; every answer that a client has read is counted."""
+    def withdraw(self) -> None:
+        """Give it no more, except where it is being sent already. Nothing happens where it is gone already."""
 
 def server_run(server: Server) -> None:
     """Serve until the server is stopped; see Server.run."""
@@ -264,3 +290,35 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """Run the command line, the program's name first, and return its exit status, with which the process is to end."""
 
 def _stop_all() -> None: ...
+def _respond(
+    server: Server,
+    path: str,
+    *,
+    method: str | None,
+    status: int,
+    reason: str | None,
+    fields: list[tuple[str, str]],
+    content: bytes,
+    is_raw: bool,
+    times: int | None,
+    delay: float | None,
+    stall: tuple[int, float | None] | None,
+    dribble: tuple[int, float] | None,
+    cut: tuple[int, bool] | None,
+) -> CannedAnswer: ...
+def _withdraw_all(server: Server) -> None: ...
+def _keep_requests(server: Server, max_bytes: int) -> None: ...
+def _requests(
+    server: Server,
+) -> (
+    tuple[
+        list[tuple[int, int, tuple[str, int] | None, int, int, int | None, int, int, bytes, bytes, bool]],
+        int,
+    ]
+    | None
+): ...
+def _keep_story(server: Server, lines: int) -> None: ...
+def _story(server: Server) -> tuple[list[str], int]: ...
+def _open_connections(server: Server) -> int: ...
+def _reset(server: Server) -> int: ...
+def _wait_for_answers(server: Server, count: int, seconds: float) -> bool: ...

@@ -43,3 +43,11 @@ class ForkError(StateError):
 
 class ServerFailedError(PooledHttpdError, RuntimeError):
     """The server ended without being told to: a fault of its own or of the system."""
+
+
+class WaitTimeoutError(PooledHttpdError, TimeoutError):
+    """What was waited for did not come in time; the message says what came."""
+
+
+class StatsMismatchError(PooledHttpdError, AssertionError):
+    """The statistics are not as a test expects them; the message tells each difference."""

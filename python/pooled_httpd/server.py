@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import difflib
+import json as json_module
 import os
 import tempfile
+import time
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pooled_httpd import _native
-from pooled_httpd.errors import OptionError
+from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, WaitTimeoutError
+from pooled_httpd.faults import Fault, plan_of
+from pooled_httpd.received import ReceivedRequest
 
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Unpack
 
-    from pooled_httpd._native import _Options
+    from pooled_httpd._native import CannedAnswer, ServerStats, _Options
+    from pooled_httpd.asynchronous import AsyncServer
 
 __all__ = ["Server", "server_create"]
+
+_Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+
+#: How long a wait sleeps between two looks, in seconds.
+_LOOK_EVERY = 0.0005
+#: How many of the last requests an error shows.
+_SHOWN_REQUESTS = 8
 
 
 class Server(_native.Server):
@@ -68,6 +83,275 @@ class Server(_native.Server):
             os.unlink(unfinished)
             raise
         return file
+
+    def respond(
+        self,
+        path: str,
+        *,
+        method: str | None = None,
+        status: int = 200,
+        reason: str | None = None,
+        headers: _Fields | None = None,
+        content: bytes | str = b"",
+        json: Any = None,  # noqa: ANN401 - whatever JSON can hold
+        delay: float = 0.0,
+        times: int | None = None,
+        fault: Fault | Iterable[Fault] | None = None,
+    ) -> CannedAnswer:
+        """Answer requests for a path like this from now on, in place of a file; before it runs, or while it does.
+
+        ``path``: that of the URL; ``*`` at its end stands for whatever follows, and with a query (``/a?b=c``) only that
+        one will do. Paths are compared decoded. ``method``: None is any, known to the server or not, HEAD included,
+        which never gets content. The request must be valid: what the server refuses (400 and the like) it refuses.
+
+        ``status`` (200 to 999) and ``reason``: the status line. ``headers``: its field lines; Date, Content-Length,
+        Content-Type and Connection are added where they are not among them, and ``Connection: close`` closes. A wrong
+        Content-Length is sent as it is. ``content``: text is UTF-8; ``json``: an object to be sent as JSON in its
+        place. ``delay``: seconds before the answer (0 to 86,400). ``fault``: what is to go wrong, one or several of
+        ``pooled_httpd.faults``.
+
+        ``times``: how often, at least 1; then the next answer that was registered for the request has its turn, or the
+        file. None is for ever, and takes the place of another for ever for the same method and path. Of several, the
+        one that was registered first goes first.
+
+        Everything is prepared here and sent by the event loop, without Python and without heap. At most 1,024 answers
+        are registered at the same time, and they take at most 64 MiB. Raises OptionError (a ValueError) that names the
+        argument, what is wrong with it, and what would be right.
+        """
+        fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+        named = {name.lower() for name, _ in fields}
+        if json is not None:
+            if content:
+                raise OptionError("json: there is content as well; it is one or the other")
+            content = json_module.dumps(json)
+        if "content-type" not in named and isinstance(content, str) and content:
+            fields.append(("Content-Type", "application/json" if json is not None else "text/plain; charset=utf-8"))
+        body = content.encode() if isinstance(content, str) else bytes(content)
+        plan = plan_of(fault, delay, body)
+        if plan.raw is not None and (body or fields):
+            raise OptionError("fault: garbage comes in place of a response, so there can be no content and no headers")
+        return _native._respond(
+            self,
+            path,
+            method=method,
+            status=status,
+            reason=reason,
+            fields=fields,
+            content=body if plan.raw is None else plan.raw,
+            is_raw=plan.raw is not None,
+            times=times,
+            delay=plan.delay,
+            stall=plan.stall,
+            dribble=plan.dribble,
+            cut=plan.cut,
+        )
+
+    def clear_responses(self) -> None:
+        """Give no registered answer any more, except where it is being sent already."""
+        _native._withdraw_all(self)
+
+    def record_requests(self, max_bytes: int = 1 << 20) -> None:
+        """Keep what is received from now on, for :meth:`requests`, in so much memory (65,536 to 1,073,741,824 bytes).
+
+        The oldest requests give way to new ones. 0 keeps none, as at first. Raises OptionError for another number.
+        """
+        _native._keep_requests(self, max_bytes)
+
+    def requests(
+        self, *, path: str | None = None, method: str | None = None, status: int | None = None
+    ) -> list[ReceivedRequest]:
+        """Return the requests that were recorded, the oldest first: every one whose answer a client has read.
+
+        Those of that path (decoded, without the query), method and status only, where these are given. Raises
+        StateError where nothing is recorded; see :meth:`record_requests`.
+        """
+        kept = _native._requests(self)
+        if kept is None:
+            raise StateError("requests are not recorded: call record_requests() before they are sent")
+        received = [
+            ReceivedRequest(
+                connection=connection,
+                number=number,
+                peer=peer,
+                time=wall / 1000,
+                duration=duration / 1e9,
+                status=code,
+                bytes_sent=sent,
+                content_length=length,
+                head=head,
+                content=content,
+                is_valid=is_valid,
+            )
+            for connection, number, peer, wall, duration, code, sent, length, head, content, is_valid in kept[0]
+        ]
+        return [
+            request
+            for request in received
+            if (path is None or request.path == path)
+            and (method is None or request.method == method)
+            and (status is None or request.status == status)
+        ]
+
+    @property
+    def requests_forgotten(self) -> int:
+        """How many recorded requests have given way to newer ones."""
+        kept = _native._requests(self)
+        return 0 if kept is None else kept[1]
+
+    def wait_for(
+        self,
+        count: int = 1,
+        *,
+        path: str | None = None,
+        method: str | None = None,
+        status: int | None = None,
+        timeout: float = 5.0,
+    ) -> list[ReceivedRequest]:
+        """Wait until ``count`` requests have been answered since the start or the last reset, and return them.
+
+        With a path, a method or a status, so many requests like these (see :meth:`requests`). ``timeout``: in seconds.
+        What is returned is empty where requests are not recorded. Ctrl+C works meanwhile.
+
+        Raises WaitTimeoutError (a TimeoutError) that says what came instead, and StateError where something is to be
+        told of requests that are not recorded.
+        """
+        found = self._wait(count, path, method, status, timeout)
+        if found is None:
+            raise self._too_late(count, path, method, status, timeout)
+        return found
+
+    def _wait(
+        self, count: int, path: str | None, method: str | None, status: int | None, seconds: float
+    ) -> list[ReceivedRequest] | None:
+        """Wait for so many requests; None where they did not come."""
+        if path is None and method is None and status is None:
+            if not _native._wait_for_answers(self, count, seconds):
+                return None
+            return [] if _native._requests(self) is None else self.requests()
+        deadline = time.monotonic() + seconds
+        while len(found := self.requests(path=path, method=method, status=status)) < count:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(_LOOK_EVERY)
+        return found
+
+    def _too_late(
+        self, count: int, path: str | None, method: str | None, status: int | None, timeout: float
+    ) -> WaitTimeoutError:
+        """Tell what was waited for, and what came instead."""
+        wanted = [
+            f"{name} {value!r}"
+            for name, value in (("path", path), ("method", method), ("status", status))
+            if value is not None
+        ]
+        with_what = f" with {', '.join(wanted)}" if wanted else ""
+        came = len(self.requests(path=path, method=method, status=status)) if wanted else self.stats().total_requests
+        told = f"waited {timeout:g} s for {count} requests{with_what}; {came} came"
+        return WaitTimeoutError(told + self._last_requests())
+
+    def _last_requests(self) -> str:
+        if _native._requests(self) is None:
+            return ""
+        last = self.requests()[-_SHOWN_REQUESTS:]
+        return "; the last requests:\n" + "\n".join(f"  {request}" for request in last) if last else "; no request came"
+
+    def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401 - any comparable
+        """Check statistics: ``expect_stats(total_requests=3, responses={200: 2, 404: 1})``.
+
+        The names are those of ServerStats. A value is compared by ``==``; a ``range`` must hold the number, and a
+        function must return true for it. What does not hold yet is waited for, for so many seconds; counters include
+        every answer that a client has read at once, but an end of a connection takes a moment to be seen.
+
+        Returns the statistics. Raises StatsMismatchError (an AssertionError) that tells each difference, and
+        OptionError for a name that the statistics do not have.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            stats = self.stats()
+            there = stats.as_dict()
+            for name in expected:
+                if name not in there:
+                    near = difflib.get_close_matches(name, there, n=1)
+                    hint = f"; did you mean {near[0]}?" if near else f"; they are {', '.join(there)}"
+                    raise OptionError(f"{name}: the statistics have no such name{hint}")
+            wrong = {name: value for name, value in expected.items() if not _holds(value, there[name])}
+            if not wrong:
+                return stats
+            if time.monotonic() >= deadline:
+                width = max(map(len, wrong))
+                lines = (f"  {name:{width}}  is {there[name]!r}, not {_shown(value)}" for name, value in wrong.items())
+                told = "\n".join(lines)
+                raise StatsMismatchError(f"the statistics are not as expected:\n{told}{self._last_requests()}")
+            time.sleep(_LOOK_EVERY)
+
+    def keep_story(self, lines: int = 5000) -> None:
+        """Keep the last lines of the story of every connection in memory from now on, for :meth:`story`; 0 keeps none.
+
+        It does not depend on ``log_level``, nor does it pass through ``logging``.
+        """
+        _native._keep_story(self, lines)
+
+    def story(self) -> str:
+        """Return the lines of the story that were kept, everything that was told before the call among them.
+
+        Empty where none are kept; see :meth:`keep_story`.
+        """
+        lines, forgotten = _native._story(self)
+        if forgotten:
+            lines.insert(0, f"({forgotten:,} lines before these have given way)")
+        return "\n".join(lines)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open at both ends; whatever a client did before is seen first.
+
+        A connection that the client has closed, or half-closed, is not among them.
+        """
+        return _native._open_connections(self)
+
+    def reset(self) -> int:
+        """Begin anew without a restart: for the next test, on the same port.
+
+        Every registered answer is withdrawn, every connection is closed, the statistics count from zero (gauges show
+        what is there), and recorded requests and kept lines are forgotten; connections are numbered from 0 again. Files
+        and options stay. Returns how many connections were open at both ends.
+        """
+        return _native._reset(self)
+
+    def asynchronous(self) -> AsyncServer:
+        """Return the same server for asyncio: whatever waits is awaited and blocks no event loop."""
+        from pooled_httpd.asynchronous import AsyncServer  # asyncio is loaded where it is used
+
+        return AsyncServer(self)
+
+    async def __aenter__(self) -> AsyncServer:
+        """Start it; ``async with Server("www") as httpd:`` gives what :meth:`asynchronous` does."""
+        server = self.asynchronous()
+        await server.start()
+        return server
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        await self.asynchronous().stop()
+
+
+def _holds(expected: Any, there: Any) -> bool:  # noqa: ANN401 - any comparable
+    if isinstance(expected, range):
+        return there in expected
+    if callable(expected):
+        return bool(expected(there))
+    return bool(expected == there)
+
+
+def _shown(expected: Any) -> str:  # noqa: ANN401 - any comparable
+    if isinstance(expected, range):
+        return f"within {expected}"
+    return f"as {getattr(expected, '__name__', expected)} wants it" if callable(expected) else repr(expected)
 
 
 def server_create(port: int, docroot: str | PathLike[str], **options: Unpack[_Options]) -> Server:

@@ -1,0 +1,148 @@
+"""A server for asyncio: whatever waits is awaited, on a thread of its own, and blocks no event loop.
+
+async with pooled_httpd.Server("www") as httpd:
+    await client.get(httpd.url_for("/index.html"))
+    await httpd.wait_for(1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from pooled_httpd.received import ReceivedRequest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pooled_httpd._native import ServerStats
+    from pooled_httpd.server import Server
+
+__all__ = ["AsyncServer"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+#: How long one wait on another thread may last: after that a cancelled task leaves nothing behind.
+_LONGEST_WAIT = 0.05
+
+
+async def _elsewhere(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call it on another thread. Where the task is cancelled, what was begun is brought to its end first."""
+    call = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait([call])
+        raise
+
+
+class AsyncServer:
+    """A :class:`pooled_httpd.Server` for asyncio.
+
+    What may wait is a coroutine: ``start``, ``run``, ``stop``, ``wait_for``, ``expect_stats``, ``reset``. The rest is
+    the server's own (``server`` is that), and takes microseconds.
+    """
+
+    def __init__(self, server: Server) -> None:
+        """Make it of a server, which may be running or not."""
+        self.server = server
+        self.write = server.write
+        self.url_for = server.url_for
+        self.respond = server.respond
+        self.clear_responses = server.clear_responses
+        self.record_requests = server.record_requests
+        self.requests = server.requests
+        self.stats = server.stats
+        self.keep_story = server.keep_story
+        self.story = server.story
+        self.drain = server.drain
+
+    @property
+    def url(self) -> str:
+        """The URL of the document root; see Server.url."""
+        return self.server.url
+
+    @property
+    def host(self) -> str:
+        """The address to connect to; see Server.host."""
+        return self.server.host
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; see Server.port."""
+        return self.server.port
+
+    @property
+    def docroot(self) -> str:
+        """The document root as it was given."""
+        return self.server.docroot
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it accepts connections now."""
+        return self.server.is_running
+
+    async def start(self) -> None:
+        """Start serving; see Server.start."""
+        await _elsewhere(self.server.start)
+
+    async def run(self) -> None:
+        """Serve until it is stopped. Where the task is cancelled, it is stopped."""
+        if not self.server.is_running:
+            await self.start()
+        try:
+            while self.server.is_running:
+                await asyncio.sleep(_LONGEST_WAIT)
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Stop it and return when its threads have ended; see Server.stop."""
+        await _elsewhere(self.server.stop)
+
+    async def wait_for(
+        self,
+        count: int = 1,
+        *,
+        path: str | None = None,
+        method: str | None = None,
+        status: int | None = None,
+        timeout: float = 5.0,
+    ) -> list[ReceivedRequest]:
+        """Wait until so many requests have been answered; see Server.wait_for."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            # In slices, so that a task that is cancelled leaves no thread behind.
+            seconds = max(0.0, min(left, _LONGEST_WAIT))
+            found = await _elsewhere(self.server._wait, count, path, method, status, seconds)
+            if found is not None:
+                return found
+            if left <= _LONGEST_WAIT:
+                raise self.server._too_late(count, path, method, status, timeout)
+
+    async def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401
+        """Check statistics; see Server.expect_stats."""
+        return await _elsewhere(self.server.expect_stats, timeout=timeout, **expected)
+
+    async def reset(self) -> int:
+        """Begin anew; see Server.reset."""
+        return await _elsewhere(self.server.reset)
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        await self.stop()
