@@ -27,8 +27,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """No test leaves a descriptor or a thread behind."""
+    if "pooled_httpd_session" in request.fixturenames or "pooled_httpd" in request.fixturenames:
+        # It lives as long as the session, from its first use on.
+        request.getfixturevalue("pooled_httpd_session")
     descriptors, threads = open_descriptors(), len(os.listdir("/proc/self/task"))
     yield
     assert threads_left(threads) <= threads

@@ -219,7 +219,7 @@ def test_hypothesis_and_pytest_do_not_need_the_kit(tmp_path: Path) -> None:
             (tmp_path / name.name).symlink_to(name)
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "import hypothesis, pooled_httpd, pooled_httpd.pytest_attack\n"
+        "import hypothesis, pooled_httpd, pooled_httpd_pytest\n"
         "import importlib.metadata as metadata\n"
         "names = {point.name for point in metadata.entry_points(group='hypothesis')}\n"
         "assert 'pooled_httpd' in names, names\n"

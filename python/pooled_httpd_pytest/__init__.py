@@ -1,0 +1,237 @@
+"""The pytest plugin of pooled_httpd: a real HTTP server in a fixture.
+
+    def test_retries(pooled_httpd):
+        pooled_httpd.respond("/api", status=503, times=2)
+        pooled_httpd.write("api", "hello")
+        assert my_client(pooled_httpd.url_for("/api")) == "hello"
+        pooled_httpd.expect_stats(responses={503: 2, 200: 1})
+
+pytest loads this at every start, so it is a package of its own and imports nothing of ``pooled_httpd`` until a fixture
+is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pooled_httpd import Server
+
+    #: What ``pooled_httpd_factory`` is: called with a document root, or with none, and options.
+    ServerFactory = Callable[..., Server]
+
+#: How long the end of a connection may take to be seen, in seconds.
+_PATIENCE = 1.0
+#: The most lines of the story that a report shows.
+_SHOWN_LINES = 200
+_SHOWN_REQUESTS = 50
+
+_LEAKS = "pooled_httpd_leaks"
+_SERVERS = pytest.StashKey["list[Server]"]()
+_OWN_ROOT = pytest.StashKey[Path]()
+_HAS_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the setting of the plugin."""
+    parser.addini(
+        _LEAKS,
+        "what a connection that a passed test leaves open is: an error, or nothing to speak of (ignore)",
+        default="error",
+    )
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
+    """Load the attack kit's plugin, so that its options are known, where an argument names the kit.
+
+    ``pytest --pyargs pooled_httpd.attack --target host:port``
+    """
+    if any(str(argument).startswith("pooled_httpd.attack") for argument in args):
+        early_config.pluginmanager.import_plugin("pooled_httpd.attack.plugin")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a setting that there is not."""
+    if config.getini(_LEAKS) not in ("error", "ignore"):
+        raise pytest.UsageError(f"{_LEAKS}: {config.getini(_LEAKS)!r} is neither 'error' nor 'ignore'")
+
+
+class _Servers:
+    """The servers of a session: one for each document root with each set of options, started where it is first used."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, Server] = {}
+
+    def get(self, root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
+        key = repr((os.fspath(root), sorted(options.items())))
+        server = self._servers.get(key)
+        if server is None or not server.is_running:
+            server = self._servers[key] = _start(root, options)
+        return server
+
+    def stop(self) -> None:
+        for server in self._servers.values():
+            server.destroy()
+
+
+def _start(root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
+    from pooled_httpd import Server
+
+    server = Server(root, **options)
+    server.record_requests()
+    server.keep_story()
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def pooled_httpd_options() -> dict[str, Any]:
+    """Options of the server, to be overridden: keywords of ``pooled_httpd.Server``, ``port`` among them.
+
+    Those who override it for a module or a class get a server of their own there.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
+def pooled_httpd_root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The document root, to be overridden; an empty directory. Only this one is emptied before each test."""
+    root = tmp_path_factory.mktemp("pooled_httpd")
+    request.config.stash[_OWN_ROOT] = root
+    return root
+
+
+@pytest.fixture(scope="session")
+def _pooled_httpd_servers() -> Iterator[_Servers]:
+    servers = _Servers()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def pooled_httpd_session(
+    _pooled_httpd_servers: _Servers, pooled_httpd_root: Path, pooled_httpd_options: dict[str, Any]
+) -> Server:
+    """One running server for the whole session; nothing of it is reset.
+
+    For Hypothesis, whose examples share a function's fixtures: call ``reset()`` at the beginning of each example.
+    """
+    return _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options)
+
+
+@pytest.fixture
+def pooled_httpd(
+    request: pytest.FixtureRequest,
+    _pooled_httpd_servers: _Servers,
+    pooled_httpd_root: Path,
+    pooled_httpd_options: dict[str, Any],
+) -> Iterator[Server]:
+    """A running server, as good as new: its document root is empty, nothing is registered, counted, recorded or told.
+
+    It is the session's server, reset. After a test that passed, no invariant may have been violated and no connection
+    may be open (setting ``pooled_httpd_leaks``); where a test fails, its report has the story and the statistics.
+    """
+    server = _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options)
+    # No other directory is the plugin's to empty.
+    if request.config.stash.get(_OWN_ROOT, None) == Path(pooled_httpd_root):
+        _empty(Path(pooled_httpd_root))
+    server.reset()
+    _show_with(request.node, server)
+    yield server
+    _check(request.node, server)
+
+
+@pytest.fixture
+def pooled_httpd_factory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerFactory]:
+    """A function that starts a server of its own: ``pooled_httpd_factory(docroot=None, **options)``.
+
+    Without a document root it is an empty directory. At the test's end they are checked as ``pooled_httpd`` is, and
+    destroyed.
+    """
+    servers: list[Server] = []
+
+    def start(docroot: str | os.PathLike[str] | None = None, **options: Any) -> Server:  # noqa: ANN401 - as Server's
+        root = tmp_path_factory.mktemp("pooled_httpd") if docroot is None else docroot
+        server = _start(root, options)
+        servers.append(server)
+        _show_with(request.node, server)
+        return server
+
+    yield start
+    try:
+        for server in servers:
+            _check(request.node, server)
+    finally:
+        for server in servers:
+            server.destroy()
+
+
+def _empty(root: Path) -> None:
+    """Empty a directory."""
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry)
+            else:
+                os.unlink(entry)
+
+
+def _show_with(item: pytest.Item, server: Server) -> None:
+    item.stash.setdefault(_SERVERS, []).append(server)
+
+
+def _check(item: pytest.Item, server: Server) -> None:
+    """Fail where something is wrong with a server after a test."""
+    if not server.is_running:
+        return
+    # A test that failed keeps its clients alive in its traceback.
+    if item.config.getini(_LEAKS) == "error" and not item.stash.get(_HAS_FAILED, False):
+        deadline = time.monotonic() + _PATIENCE
+        while (leaked := server.open_connections) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        if leaked:
+            pytest.fail(
+                f"{leaked} connection{'s are' if leaked > 1 else ' is'} still open: a client has not been closed "
+                f"(or set {_LEAKS} = ignore)\n{_told(server)}",
+                pytrace=False,
+            )
+    violations = server.stats().invariant_violations
+    if violations:
+        pytest.fail(f"{violations} invariants were violated\n{_told(server)}", pytrace=False)
+
+
+def _told(server: Server) -> str:
+    """Tell the end of the story."""
+    lines = server.story().splitlines()
+    left_out = len(lines) - _SHOWN_LINES
+    return "\n".join([f"({left_out:,} lines before these)", *lines[-_SHOWN_LINES:]] if left_out > 0 else lines)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a test that failed what its servers tell."""
+    report = yield
+    if report.failed and report.when != "teardown":
+        item.stash[_HAS_FAILED] = True
+        for server in item.stash.get(_SERVERS, []):
+            try:
+                requests = server.requests()
+                told = _told(server)
+                statistics = str(server.stats())
+            except RuntimeError as error:
+                report.sections.append((f"pooled_httpd at {server.url}", str(error)))
+                continue
+            shown = "\n".join(f"{request}" for request in requests[-_SHOWN_REQUESTS:]) or "none"
+            report.sections.append((f"pooled_httpd at {server.url}: requests", shown))
+            report.sections.append((f"pooled_httpd at {server.url}: story", told or "nothing happened"))
+            report.sections.append((f"pooled_httpd at {server.url}: statistics", statistics))
+    return report
