@@ -122,7 +122,7 @@ impl Exchange {
                     self.table.sent(slot, count);
                 }
                 Action::ShutDownSending => {}
-                Action::Close => {
+                Action::Close { .. } => {
                     self.table.closed(slot);
                     assert_eq!(self.table.state(slot), State::Free);
                     self.connection = None;

@@ -3,6 +3,7 @@
 //! Every answer goes this way, errors too. What has to be looked up beneath the document root is asked of the driver, one name
 //! at a time; [`super::replying`] writes the answer.
 
+use super::canned::Registered;
 use super::core::Core;
 use super::sending::{FileName, Step};
 use super::{Connection, State};
@@ -209,8 +210,8 @@ impl<F> Connection<F> {
         if !core.canned.is_empty() {
             let line = self.request.line.line.of(received);
             let method = grammar::find(b' ', line).and_then(|end| line.get(..end)).unwrap_or_default();
-            self.request.canned = core.canned.take(method, &name[..length], query);
-            if self.request.canned.is_some() {
+            self.registered = core.canned.take(method, &name[..length], query).map(Registered::new);
+            if self.registered.is_some() {
                 return Ok(Route::Registered);
             }
         }

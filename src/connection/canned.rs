@@ -28,11 +28,13 @@ pub(super) enum Pause {
     Over,
 }
 
-/// A registered answer that does not go out at once.
+/// The answer that was registered for a request.
 #[derive(Debug)]
-pub(super) struct Played {
+pub(super) struct Registered {
     canned: Arc<Canned>,
-    /// The bytes of its head, which begins where the send buffer does.
+    pub(super) pause: Pause,
+    /// It does not go out at once: its head, which begins where the send buffer does, is all of it that is there.
+    pub(super) is_played: bool,
     head_length: usize,
     /// How many bytes have gone, how far it may go without waiting, and where it ends.
     pub(super) sent: usize,
@@ -40,7 +42,11 @@ pub(super) struct Played {
     pub(super) end: usize,
 }
 
-impl Played {
+impl Registered {
+    pub(super) fn new(canned: Arc<Canned>) -> Self {
+        Self { canned, pause: Pause::None, is_played: false, head_length: 0, sent: 0, stop: 0, end: 0 }
+    }
+
     /// What goes out next; `head` is the send buffer.
     pub(super) fn next_bytes<'a>(&'a self, head: &'a [u8]) -> &'a [u8] {
         if self.sent < self.head_length {
@@ -49,28 +55,40 @@ impl Played {
         let (start, end) = (self.sent - self.head_length, self.stop.saturating_sub(self.head_length));
         self.canned.content().get(start..end).unwrap_or_default()
     }
+
+    /// What has gone is within what may, and that within all of it.
+    pub(super) fn is_within_its_end(&self) -> bool {
+        self.sent <= self.stop && self.stop <= self.end
+    }
+
+    fn is_paused(&self) -> bool {
+        matches!(self.pause, Pause::Until(_) | Pause::ForEver)
+    }
 }
 
 impl<F> Connection<F> {
     /// Whether it waits because it was told to.
     pub(super) fn is_paused(&self) -> bool {
-        matches!(self.pause, Pause::Until(_) | Pause::ForEver)
+        self.registered.as_ref().is_some_and(Registered::is_paused)
     }
 
     /// The deadline of a pause has passed.
     pub(super) fn pause_is_over(&mut self, core: &mut Core) {
-        self.pause = Pause::Over;
+        if let Some(registered) = &mut self.registered {
+            registered.pause = Pause::Over;
+        }
         core.deadlines.arm(self.slot, DeadlineKind::Send, core.now.time);
     }
 
     /// PROCESSING: gives the registered answer once its delay is over.
     pub(super) fn answer_as_registered(&mut self, core: &mut Core) -> Option<Step> {
-        let Some(canned) = self.request.canned.clone() else { return Some(Step::Wait) };
+        let registered = self.registered.as_ref()?;
+        let (canned, pause) = (Arc::clone(&registered.canned), registered.pause);
         let head = canned.head().map_or(0, |head| head.status_line.len() + head.fields.len());
         let content = if self.request.line.method == Method::Head { &[] } else { canned.content() };
         let whole = core.longest_head + head + content.len();
         let goes_at_once = canned.pace().is_plain() && whole <= core.limits.buffer_size;
-        let waits_first = self.pause != Pause::Over && canned.pace().delay != Wait::None;
+        let waits_first = pause != Pause::Over && canned.pace().delay != Wait::None;
         // What came before is not kept waiting, and makes room.
         if self.has_output() && (waits_first || !goes_at_once || self.output_room() < whole) {
             return Some(Step::Send);
@@ -78,7 +96,6 @@ impl<F> Connection<F> {
         if self.waits(core, canned.pace().delay, true) {
             return self.keep_waiting(core);
         }
-        self.pause = Pause::None;
         let persistent = self.may_persist(core) && canned.head().is_some_and(|head| !head.closes);
         let before = self.output_end;
         if let Some(head) = canned.head() {
@@ -94,13 +111,14 @@ impl<F> Connection<F> {
             // Nothing of the head goes out but by `Played`, which may end before it does.
             self.output_end = before + head_length.min(end);
             let content_length = end.saturating_sub(head_length) as u64;
-            let played = Played { canned, head_length, sent: 0, stop: 0, end };
-            let played = Some(played);
+            if let Some(registered) = &mut self.registered {
+                *registered = Registered { is_played: true, head_length, end, ..Registered::new(Arc::clone(&canned)) };
+            }
             if end == 0 {
                 // Nothing is sent, a status neither.
                 code = Code::Other(0);
             }
-            Reply { played, content_written: 0, streamed: true, ..Reply::of_buffered(code, persistent, content_length) }
+            Reply { content_written: 0, streamed: true, ..Reply::of_buffered(code, persistent, content_length) }
         };
         let length = reply.content_length;
         self.begin_reply(core, reply);
@@ -110,11 +128,7 @@ impl<F> Connection<F> {
 
     /// SENDING_RESPONSE: lets the next piece go, waits, or ends.
     pub(super) fn send_as_registered(&mut self, core: &mut Core) -> Option<Step> {
-        let Some(Played { canned, head_length, sent, stop, end }) =
-            self.reply.as_ref().and_then(|reply| reply.played.as_ref())
-        else {
-            return Some(Step::Wait);
-        };
+        let Registered { canned, head_length, sent, stop, end, .. } = self.registered.as_ref()?;
         let (pace, head_length, sent, end) = (*canned.pace(), *head_length, *sent, *end);
         if sent < *stop {
             return Some(Step::Send);
@@ -124,9 +138,9 @@ impl<F> Connection<F> {
             if self.waits(core, pace.wait_at(sent, head_length), is_stall) {
                 return self.keep_waiting(core);
             }
-            self.pause = Pause::None;
-            if let Some(played) = self.reply.as_mut().and_then(|reply| reply.played.as_mut()) {
-                played.stop = pace.next_stop(sent, head_length, end);
+            if let Some(registered) = &mut self.registered {
+                registered.pause = Pause::None;
+                registered.stop = pace.next_stop(sent, head_length, end);
             }
             return None;
         }
@@ -147,11 +161,10 @@ impl<F> Connection<F> {
 
     /// `count` bytes of it have gone.
     pub(super) fn piece_sent(&mut self, core: &mut Core, count: usize) {
-        let Some(reply) = &mut self.reply else { return };
-        let Some(played) = &mut reply.played else { return };
-        played.sent += count;
-        reply.content_written = played.sent.saturating_sub(played.head_length) as u64;
-        self.output_start = played.sent.min(self.output_end);
+        let (Some(reply), Some(registered)) = (&mut self.reply, &mut self.registered) else { return };
+        registered.sent += count;
+        reply.content_written = registered.sent.saturating_sub(registered.head_length) as u64;
+        self.output_start = registered.sent.min(self.output_end);
         if self.output_start == self.output_end {
             (self.output_start, self.output_end) = (0, 0);
         }
@@ -160,7 +173,8 @@ impl<F> Connection<F> {
 
     /// Begins a wait, where there is one to begin. Whether it goes on.
     fn waits(&mut self, core: &mut Core, wait: Wait, is_told: bool) -> bool {
-        match (self.pause, wait) {
+        let Some(registered) = &mut self.registered else { return false };
+        match (registered.pause, wait) {
             (Pause::Over, _) | (Pause::None, Wait::None) => false,
             (Pause::Until(due), _) => core.now.time < due,
             (Pause::ForEver, _) => true,
@@ -169,7 +183,7 @@ impl<F> Connection<F> {
                     Wait::For(nanoseconds) => core.now.time.after(nanoseconds),
                     _ => Time(u64::MAX),
                 };
-                self.pause = if wait == Wait::ForEver { Pause::ForEver } else { Pause::Until(due) };
+                registered.pause = if wait == Wait::ForEver { Pause::ForEver } else { Pause::Until(due) };
                 core.deadlines.arm_until(self.slot, DeadlineKind::Pause, due);
                 if is_told {
                     self.record(core, Event::WaitingAsRegistered(wait));
@@ -181,7 +195,8 @@ impl<F> Connection<F> {
 
     /// Nobody is kept waiting by a server that stops, and nobody waits for ever who has gone.
     fn keep_waiting(&mut self, core: &mut Core) -> Option<Step> {
-        if core.stopping || (self.pause == Pause::ForEver && self.input_ended) {
+        let is_for_ever = self.registered.as_ref().is_some_and(|registered| registered.pause == Pause::ForEver);
+        if core.stopping || (is_for_ever && self.input_ended) {
             self.close(core, false);
             return None;
         }

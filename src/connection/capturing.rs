@@ -25,9 +25,17 @@ impl KeptContent<'_> {
 }
 
 impl<F> Connection<F> {
-    /// Keeps the request that is over, answered or not.
+    /// Keeps the request that is over, answered or not, where requests are kept.
+    #[inline]
     pub(super) fn capture(&self, core: &mut Core) {
-        let Some(capture) = core.capture.as_deref_mut().filter(|_| self.in_request) else { return };
+        if self.in_request && core.capture.is_some() {
+            self.keep(core);
+        }
+    }
+
+    #[inline(never)]
+    fn keep(&self, core: &mut Core) {
+        let Some(capture) = core.capture.as_deref_mut() else { return };
         let request = &self.request;
         let received = self.received_bytes();
         let is_complete = request.head_length > 0;

@@ -2,7 +2,6 @@
 
 use super::Connection;
 use super::answering::Source;
-use super::canned::Played;
 use super::listing::Listing;
 use super::pool::{Pool, PoolExhausted, PoolSlice};
 use crate::http::negotiation::Coding;
@@ -29,8 +28,6 @@ pub(super) struct Reply<F> {
     pub(super) parts: Option<Parts>,
     /// The list of a directory, which the file is then.
     pub(super) listing: Option<Listing>,
-    /// The answer that was registered and does not go out at once, whose head alone is in the send buffer.
-    pub(super) played: Option<Played>,
     /// All the content, in bytes.
     pub(super) content_length: u64,
     /// How much of it is in the send buffer or gone.
@@ -54,7 +51,6 @@ impl<F> Reply<F> {
             remaining: 0,
             parts: None,
             listing: None,
-            played: None,
             content_length,
             content_written: content_length,
             streaming: false,

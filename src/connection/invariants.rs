@@ -3,7 +3,7 @@
 //! A violation is our own fault. It is counted, logged under the invariant's name, and ends the connection; in debug builds it
 //! panics. The server goes on.
 
-use super::canned::Played;
+use super::canned::Registered;
 use super::core::Core;
 use super::{Connection, State};
 use crate::trace::Event;
@@ -56,10 +56,8 @@ impl<F> Connection<F> {
             pool.is_none_or(|pool| pool.used() <= pool.size()),
             self.state != ReadingRequestLine || pool.is_none_or(|pool| pool.used() == 0),
             (self.state == SendingResponse) == has_reply
-                && self.reply.as_ref().is_none_or(|reply| {
-                    let is_played = |played: &Played| played.sent <= played.stop && played.stop <= played.end;
-                    reply.remaining <= reply.content_length && reply.played.as_ref().is_none_or(is_played)
-                }),
+                && self.reply.as_ref().is_none_or(|reply| reply.remaining <= reply.content_length)
+                && self.registered.as_ref().is_none_or(Registered::is_within_its_end),
             self.reply.as_ref().is_none_or(|reply| reply.file.is_some() == reply.needs_file())
                 && (!file_open || self.state == SendingResponse),
             core.deadlines.kind(self.slot).is_some() == (self.state != Free),

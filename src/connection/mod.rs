@@ -43,7 +43,6 @@ pub use state::State;
 pub use table::{Admission, Input, Room, Table};
 
 use self::core::Core;
-use crate::canned::Canned;
 use crate::http::Reject;
 use crate::http::chunked::ChunkedDecoder;
 use crate::http::framing::Framing;
@@ -52,14 +51,13 @@ use crate::http::negotiation::Codings;
 use crate::http::request_line::RequestLine;
 use crate::trace::Event;
 use answering::Lookup;
-use canned::Pause;
+use canned::Registered;
 use content::Reply;
 use deadlines::DeadlineKind;
 use field_table::FieldTable;
 use lease::Lease;
 use pool::PoolSlice;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// A point on a clock that never goes back, in nanoseconds since some start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,8 +94,6 @@ struct Request {
     kept_content: usize,
     refusal: Option<Reject>,
     lookup: Lookup,
-    /// The answer that was registered for it.
-    canned: Option<Arc<Canned>>,
     /// The content codings that may take the place of the file.
     codings: Codings,
     /// The room in the send buffer that the answer wants besides what every answer does.
@@ -136,8 +132,8 @@ pub struct Connection<F> {
     output_end: usize,
     request: Request,
     reply: Option<Reply<F>>,
-    /// What a registered answer waits for.
-    pause: Pause,
+    /// The answer that was registered for the request, if one was.
+    registered: Option<Registered>,
     /// Whether the first byte of a request has come and its response is not complete.
     in_request: bool,
     received_at: Time,
@@ -172,7 +168,7 @@ impl<F> Connection<F> {
             output_end: 0,
             request: Request::default(),
             reply: None,
-            pause: Pause::None,
+            registered: None,
             in_request: false,
             received_at: Time::default(),
             request_started_at: Time::default(),
@@ -283,7 +279,9 @@ impl<F> Connection<F> {
         self.log_access(core);
         self.capture(core);
         self.reply = None;
-        self.pause = Pause::None;
+        if self.registered.is_some() {
+            self.registered = None;
+        }
         self.request = Request::default();
         self.consumed = self.scanned;
         if let Some(lease) = &mut self.lease {

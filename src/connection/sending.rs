@@ -137,10 +137,10 @@ impl<F> Connection<F> {
             };
         }
         match (step, &mut self.lease, &mut self.reply) {
-            (Step::Send, Some(lease), Some(Reply { played: Some(played), .. })) => {
-                Action::Send { bytes: played.next_bytes(&lease.send), is_last: false }
-            }
             (Step::Send, Some(lease), reply) => {
+                if let Some(registered) = self.registered.as_ref().filter(|registered| registered.is_played) {
+                    return Action::Send { bytes: registered.next_bytes(&lease.send), is_last: false };
+                }
                 let is_last = reply.as_ref().is_some_and(|reply| !reply.persistent && !reply.needs_file());
                 Action::Send { bytes: lease.send.get(output).unwrap_or_default(), is_last }
             }
@@ -181,6 +181,11 @@ impl<F> Connection<F> {
         }
     }
 
+    /// Whether a registered answer is on its way that does not go out at once.
+    fn is_played(&self) -> bool {
+        self.registered.as_ref().is_some_and(|registered| registered.is_played)
+    }
+
     fn wait_for_input(&mut self, core: &mut Core) -> Option<Step> {
         if self.has_output() {
             return Some(Step::Send);
@@ -199,10 +204,10 @@ impl<F> Connection<F> {
     fn send_response(&mut self, core: &mut Core) -> Option<Step> {
         let (room, has_output) = (self.output_room(), self.has_output());
         let is_followed = self.scanned < self.filled;
-        let reply = self.reply.as_mut()?;
-        if reply.played.is_some() {
+        if self.is_played() {
             return self.send_as_registered(core);
         }
+        let reply = self.reply.as_mut()?;
         if reply.remaining > 0 {
             if !reply.streaming && reply.remaining <= room as u64 {
                 return Some(Step::ReadFile);
@@ -265,7 +270,7 @@ impl<F> Connection<F> {
     /// The kernel took `count` bytes of the send buffer.
     pub(super) fn sent(&mut self, core: &mut Core, count: usize) {
         core.counters.bytes_sent.add(count as u64);
-        if self.reply.as_ref().is_some_and(|reply| reply.played.is_some()) {
+        if self.is_played() {
             return self.piece_sent(core, count);
         }
         self.output_start += count;
