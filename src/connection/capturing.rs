@@ -5,21 +5,22 @@ use super::core::Core;
 use crate::capture::{Capture, Facts};
 use crate::http::framing::ContentLength;
 
-/// Where the content of a request is kept, if it is: of the connection and the request of these numbers.
+/// Where the content of a request is kept: of the connection and the request of these numbers.
 pub(super) struct KeptContent<'a> {
-    pub(super) capture: Option<&'a mut Capture>,
+    pub(super) capture: &'a mut Capture,
     pub(super) of: (u64, u64),
+    /// How much of it is there already.
+    pub(super) kept_bytes: &'a mut usize,
 }
 
 impl KeptContent<'_> {
-    /// Keeps a piece, as far as the limit goes; `kept` says how much there is already.
-    pub(super) fn keep(&mut self, piece: &[u8], kept: &mut usize) {
-        let Some(capture) = &mut self.capture else { return };
-        let room = capture.max_content().saturating_sub(*kept);
+    /// Keeps a piece, as far as the limit goes.
+    pub(super) fn keep(&mut self, piece: &[u8]) {
+        let room = self.capture.max_content().saturating_sub(*self.kept_bytes);
         let piece = piece.get(..room).unwrap_or(piece);
         if !piece.is_empty() {
-            *kept += piece.len();
-            capture.content(self.of.0, self.of.1, piece);
+            *self.kept_bytes += piece.len();
+            self.capture.content(self.of.0, self.of.1, piece);
         }
     }
 }

@@ -56,8 +56,10 @@ impl<F> Connection<F> {
             pool.is_none_or(|pool| pool.used() <= pool.size()),
             self.state != ReadingRequestLine || pool.is_none_or(|pool| pool.used() == 0),
             (self.state == SendingResponse) == has_reply
-                && self.reply.as_ref().is_none_or(|reply| reply.remaining <= reply.content_length)
-                && self.registered.as_ref().is_none_or(Registered::is_within_its_end),
+                && self.reply.as_ref().is_none_or(|reply| {
+                    let is_within = self.registered.as_ref().is_none_or(Registered::is_within_its_end);
+                    reply.remaining <= reply.content_length && is_within
+                }),
             self.reply.as_ref().is_none_or(|reply| reply.file.is_some() == reply.needs_file())
                 && (!file_open || self.state == SendingResponse),
             core.deadlines.kind(self.slot).is_some() == (self.state != Free),

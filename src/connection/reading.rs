@@ -187,19 +187,27 @@ impl<F> Connection<F> {
         let Some(content) = self.lease.as_ref().and_then(|lease| lease.receive.get(start..self.filled)) else {
             return Ok(false);
         };
-        let mut kept = KeptContent { capture: core.capture.as_deref_mut(), of: (self.number, self.requests) };
         let kept_bytes = &mut self.request.kept_content;
+        let of = (self.number, self.requests);
+        let mut kept = core.capture.as_deref_mut().map(|capture| KeptContent { capture, of, kept_bytes });
         let (taken, is_done, total) = match self.request.framing.content {
             ContentLength::Chunked => {
                 let lines = u32::try_from(core.limits.max_field_lines).unwrap_or(u32::MAX);
                 let decoder = &mut self.request.decoder;
-                let taken =
-                    decoder.decode_to(content, core.limits.max_content, lines, |piece| kept.keep(piece, kept_bytes))?;
+                let taken = match &mut kept {
+                    None => decoder.decode(content, core.limits.max_content, lines)?,
+                    Some(kept) => {
+                        let keep: &mut dyn FnMut(&[u8]) = &mut |piece| kept.keep(piece);
+                        decoder.decode_to(content, core.limits.max_content, lines, Some(keep))?
+                    }
+                };
                 (taken, decoder.is_done(), decoder.content_bytes())
             }
             ContentLength::Bytes(total) => {
                 let taken = content.len().min(usize::try_from(self.request.remaining).unwrap_or(usize::MAX));
-                kept.keep(content.get(..taken).unwrap_or_default(), kept_bytes);
+                if let Some(kept) = &mut kept {
+                    kept.keep(content.get(..taken).unwrap_or_default());
+                }
                 self.request.remaining -= taken as u64;
                 (taken, self.request.remaining == 0, total)
             }

@@ -61,10 +61,9 @@ pub(super) enum Varies {
 
 /// What every head has.
 pub(super) struct Head<'a> {
-    status_line: &'a [u8],
-    /// Whether a Date and a Connection are to be said: what was registered may do so itself.
-    adds_date: bool,
-    adds_connection: bool,
+    status: Status,
+    /// What was registered, which has another status line and may say some of it itself.
+    canned: Option<&'a CannedHead>,
     version: Version,
     persistent: bool,
     varies: Varies,
@@ -77,10 +76,17 @@ pub(super) struct Head<'a> {
 impl Head<'_> {
     /// Writes the head with these fields. Returns its length, or nothing where the memory is too small.
     fn write(&self, memory: &mut [u8], fields: impl FnOnce(&mut HeadWriter<'_>, &Site)) -> Option<usize> {
-        let mut head = HeadWriter::with_status_line(memory, self.status_line);
-        if self.adds_date {
-            head.field("Date", self.date);
-        }
+        let mut head = match self.canned {
+            None => HeadWriter::new(memory, self.status, self.date),
+            Some(canned) => {
+                let mut head = HeadWriter::bare(memory);
+                head.put(&canned.status_line);
+                if !canned.has_date {
+                    head.field("Date", self.date);
+                }
+                head
+            }
+        };
         fields(&mut head, self.site);
         match (self.varies, self.site.cors.varies()) {
             (Varies::No, false) => {}
@@ -93,7 +99,7 @@ impl Head<'_> {
         self.site.put_fields(&mut head, self.allowed_origin);
         // Said only where the version's default is another (RFC 9112 section 9.3).
         match (self.version, self.persistent) {
-            _ if !self.adds_connection => {}
+            _ if self.canned.is_some_and(|canned| canned.has_connection) => {}
             (_, false) => head.field("Connection", b"close"),
             (Version::Http10, true) => head.field("Connection", b"keep-alive"),
             (Version::Http11, true) => {}
@@ -324,9 +330,8 @@ impl<F> Connection<F> {
         let origin = if core.site.cors.varies() { self.single_field(FieldName::Origin) } else { None };
         let seconds = core.now.wall_seconds();
         Head {
-            status_line: status.line().as_bytes(),
-            adds_date: true,
-            adds_connection: true,
+            status,
+            canned: None,
             version: self.request.line.version,
             persistent,
             varies,
@@ -354,8 +359,7 @@ impl<F> Connection<F> {
     /// Writes the head of a registered answer behind what is in the send buffer.
     pub(super) fn write_registered_head(&mut self, core: &mut Core, canned: &CannedHead, persistent: bool) {
         let head = self.head(core, Status::Ok, persistent, Varies::No);
-        let (adds_date, adds_connection) = (!canned.has_date, !canned.has_connection);
-        let head = Head { status_line: &canned.status_line, adds_date, adds_connection, ..head };
+        let head = Head { canned: Some(canned), ..head };
         let memory = self.lease.as_mut().and_then(|lease| lease.send.get_mut(self.output_end..)).unwrap_or_default();
         // What was registered has been measured against the send buffer.
         self.output_end += head.write(memory, |head, _| head.put(&canned.fields)).unwrap_or(0);

@@ -78,10 +78,10 @@ impl ChunkedDecoder {
     /// # Errors
     /// The first byte that the grammar does not allow, or a size that brings the content above `max_content`.
     pub fn decode(&mut self, bytes: &[u8], max_content: u64, max_field_lines: u32) -> Result<usize, Reject> {
-        self.decode_to(bytes, max_content, max_field_lines, |_| {})
+        self.decode_to(bytes, max_content, max_field_lines, None)
     }
 
-    /// The same; `content` is given each piece of content on the way.
+    /// The same; `content`, if there is one, is given each piece of content on the way.
     ///
     /// # Errors
     /// As with [`Self::decode`].
@@ -90,7 +90,7 @@ impl ChunkedDecoder {
         bytes: &[u8],
         max_content: u64,
         max_field_lines: u32,
-        mut content: impl FnMut(&[u8]),
+        mut content: Option<&mut dyn FnMut(&[u8])>,
     ) -> Result<usize, Reject> {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_done() {
@@ -100,7 +100,9 @@ impl ChunkedDecoder {
                 self.size -= step;
                 let start = taken;
                 taken += usize::try_from(step).unwrap_or(usize::MAX);
-                content(bytes.get(start..taken).unwrap_or_default());
+                if let Some(content) = &mut content {
+                    content(bytes.get(start..taken).unwrap_or_default());
+                }
                 if self.size == 0 {
                     self.place = Place::DataCr;
                 }

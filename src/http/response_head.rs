@@ -18,15 +18,9 @@ pub struct HeadWriter<'a> {
 impl<'a> HeadWriter<'a> {
     /// Begins a head in `memory` with the status line and the Date.
     pub fn new(memory: &'a mut [u8], status: Status, date: &[u8; DATE_LENGTH]) -> Self {
-        let mut head = Self::with_status_line(memory, status.line().as_bytes());
-        head.field("Date", date);
-        head
-    }
-
-    /// Begins a head in `memory` with this status line, its CRLF included.
-    pub fn with_status_line(memory: &'a mut [u8], line: &[u8]) -> Self {
         let mut head = Self::bare(memory);
-        head.put(line);
+        head.put(status.line().as_bytes());
+        head.field("Date", date);
         head
     }
 
