@@ -4,6 +4,7 @@
 //! the log ring.
 
 mod access;
+mod descriptors;
 mod error;
 mod latch;
 mod listening;
@@ -20,7 +21,7 @@ pub use memory::MemoryPlan;
 use crate::config::{Config, Options, Value};
 use crate::file::Root;
 use crate::net::{Address, EventLoop, Listener, Stop};
-use crate::stats::{Counters, Grouped, Snapshot};
+use crate::stats::{Counters, Snapshot};
 use crate::trace::{Level, Logger, Sink, Story, TraceControl, trace_with_access};
 use access::NamedFile;
 use latch::lock;
@@ -236,20 +237,19 @@ impl Server {
         if let Some(access_file) = access_file {
             drain.write_access_to(access_file.into_file());
         }
-        let mut tell = |text: fmt::Arguments<'_>| {
-            if level >= Level::Info {
-                sink.line(Level::Info, Logger::Server, text);
-            }
-        };
         // What is told here may call back, and must not wait for what only this thread can bring about.
         let told = Unwaiting::begin();
-        tell(format_args!("Initializing memory pools..."));
+        if level >= Level::Info {
+            sink.line(Level::Info, Logger::Server, format_args!("Initializing memory pools..."));
+            // Seen, whether or not what it says succeeds.
+            sink.flush();
+        }
         let (mut event_loop, stop) =
             EventLoop::new(&config, listener, root, Arc::clone(&self.counters), tracer).map_err(StartError::System)?;
         if self.drain_wanted.load(Ordering::Acquire) {
             stop.drain();
         }
-        self.tell_start(&config, &mut tell);
+        self.tell_start(&config, level, sink.as_mut());
         sink.flush();
         drop(told);
         let shown_root = shown_root(&config.docroot);
@@ -299,7 +299,11 @@ impl Server {
     }
 
     /// The lines before "Server ready".
-    fn tell_start(&self, config: &Config, tell: &mut dyn FnMut(fmt::Arguments<'_>)) {
+    fn tell_start(&self, config: &Config, level: Level, sink: &mut dyn Sink) {
+        if level < Level::Info {
+            return;
+        }
+        let mut tell = |text: fmt::Arguments<'_>| sink.line(Level::Info, Logger::Server, text);
         let plan = MemoryPlan::of(config);
         let pools = config.limits.max_connections * config.limits.pool_size;
         tell(format_args!(
@@ -308,12 +312,12 @@ impl Server {
         ));
         tell(format_args!("Total pre-allocated memory: {} KB", pools / 1024));
         tell(format_args!("{plan}"));
-        if let Some(warning) = descriptor_warning(config.limits.max_connections) {
+        if let Some(warning) = descriptors::warning(config.limits.max_connections) {
             tell(format_args!("{warning}"));
         }
         tell(format_args!("Listening on {}", self.address));
         let absolute = Path::new(&config.docroot).canonicalize().unwrap_or_else(|_| config.docroot.clone().into());
-        tell(format_args!("Document root: {}", absolute.display()));
+        sink.line(Level::Info, Logger::Server, format_args!("Document root: {}", absolute.display()));
     }
 
     /// Asks the server to drain and returns at once, for a balancer that is to send its requests elsewhere: its health is 503, and
@@ -452,18 +456,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 /// The document root as the operator wrote it, ready to have a slash and a name after it.
 fn shown_root(docroot: &str) -> String {
     docroot.trim_end_matches('/').into()
-}
-
-/// A connection takes one descriptor, and one more while it sends a large file.
-fn descriptor_warning(max_connections: usize) -> Option<String> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
-    let needed = 2 * max_connections as u64 + 32;
-    (limit < needed).then(|| {
-        format!(
-            "The limit of {} descriptors is below the {} that {} connections can need; beyond it newcomers get a 503",
-            Grouped(limit),
-            Grouped(needed),
-            Grouped(max_connections as u64)
-        )
-    })
 }
