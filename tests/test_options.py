@@ -17,7 +17,7 @@ from option_table import OPTIONS, Use
 from representations import parts_of
 from support import PATIENCE, PROGRAM, ROOT, Program, Raw, Site, get
 
-USAGE = "\n\nUsage: httpserver [OPTIONS] [PORT] <DOCROOT>\n\nFor more information, try '--help'.\n"
+USAGE = "\n\nUsage: httpserver [OPTIONS] [PORT] [DOCROOT]\n\nFor more information, try '--help'.\n"
 USES = [
     pytest.param(name, use, id=f"{name}-{place}")
     for name, option in OPTIONS.items()
