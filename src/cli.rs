@@ -1,6 +1,7 @@
 //! The command line: the same for the program `httpserver` and for `python -m pooled_httpd`.
 
 mod arguments;
+mod colours;
 mod command;
 mod environment;
 mod output;
@@ -10,6 +11,7 @@ use crate::config::Options;
 use crate::server::{Outcome, Server, StartError};
 use crate::trace::{Level, Logger, Sink};
 use arguments::Request;
+use colours::Colours;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use output::{Printer, StandardOutput};
@@ -62,7 +64,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// Tells what went wrong. Where standard error is gone, nothing better can be done.
 fn fail(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "httpserver: {message}");
+    let colours = Colours::of_stderr();
+    let _ = writeln!(std::io::stderr().lock(), "{} {message}", colours.error("httpserver:"));
 }
 
 fn serve(request: Request) -> Result<Outcome, StartError> {
@@ -106,7 +109,7 @@ fn serve_with_signals(request: Request, signals: &[Signal], logs_to_file: bool) 
 fn start(options: Options, warnings: &[String]) -> Result<Server, StartError> {
     let level = options.config()?.log_level;
     let server = Server::create(options)?;
-    let mut output = StandardOutput::new(level);
+    let mut output = StandardOutput::new(level, Colours::of_stdout(), server.address());
     for warning in warnings.iter().filter(|_| level >= Level::Warn) {
         output.line(Level::Warn, Logger::Server, format_args!("{warning}"));
     }
@@ -118,7 +121,8 @@ fn start(options: Options, warnings: &[String]) -> Result<Server, StartError> {
 fn watch(server: &Server, readers: &[(Signal, SignalFd)], logs_to_file: bool) -> Outcome {
     let mut printer = Printer::default();
     let mut asked = false;
-    let statistics = || format!("{}\n", server.snapshot());
+    let colours = Colours::of_stdout();
+    let statistics = || colours.statistics(&format!("{}\n", server.snapshot()));
     while server.wait(Some(Duration::ZERO)).is_none() {
         let mut ready: Vec<_> = readers.iter().map(|(_, reader)| PollFd::new(reader, PollFlags::IN)).collect();
         let patience = if asked { &LOOK_OFTEN } else { &LOOK };

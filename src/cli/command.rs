@@ -29,7 +29,9 @@ Ctrl+C or SIGTERM stops and prints the statistics; SIGUSR1 prints them and goes 
 next response, and health answers 503. SIGHUP opens the file of the access log anew, or stops where there is none.";
 const AFTER_LONG_HELP: &str = "\
 Every option can be given as an environment variable too: its name in capitals after POOLED_HTTPD_. The command line wins. \
-Several field lines for POOLED_HTTPD_HEADER stand one on each line.";
+Several field lines for POOLED_HTTPD_HEADER stand one on each line.
+
+Colours are for terminals; NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM=dumb have their say.";
 
 /// The name of an option on the command line, without its hyphens at the front.
 pub(super) fn flag(name: &str) -> String {

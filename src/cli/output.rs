@@ -2,12 +2,14 @@
 //!
 //! It waits for whoever reads, on threads that may wait. What it does not take, on a full disk say, is lost, counted and told.
 
+use super::colours::Colours;
+use crate::net::Address;
 use crate::server::Latch;
 use crate::trace::{Gathered, Level, Logger, Sink};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use std::fmt;
-use std::io::{self, ErrorKind, StdoutLock, Write};
+use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,10 +78,22 @@ impl Printer {
     }
 }
 
+/// The URL of the server for a browser on this machine; none for a Unix socket, which no browser opens.
+pub(super) fn address_to_click(address: &Address) -> Option<String> {
+    match address {
+        Address::Tcp(socket) if socket.ip().is_unspecified() => Some(format!("http://localhost:{}/", socket.port())),
+        Address::Tcp(_) => Some(format!("{}/", address.url())),
+        Address::Unix(_) => None,
+    }
+}
+
 /// The log as the program prints it.
 #[derive(Debug)]
 pub(super) struct StandardOutput {
     level: Level,
+    colours: Colours,
+    /// What to click, where a person reads this.
+    address: Option<String>,
     gathered: Gathered,
     connection_seen: bool,
     /// How many lines were lost since that was told.
@@ -88,8 +102,10 @@ pub(super) struct StandardOutput {
 
 impl StandardOutput {
     /// What is lost is told there too, where `level` wants warnings.
-    pub(super) fn new(level: Level) -> Self {
-        Self { level, gathered: Gathered::default(), connection_seen: false, lost: 0 }
+    pub(super) fn new(level: Level, colours: Colours, address: &Address) -> Self {
+        // Whoever reads a pipe gets the lines that they know, and no other.
+        let address = address_to_click(address).filter(|_| io::stdout().is_terminal());
+        Self { level, colours, address, gathered: Gathered::default(), connection_seen: false, lost: 0 }
     }
 
     fn put(&mut self, line: fmt::Arguments<'_>) {
@@ -101,15 +117,26 @@ impl StandardOutput {
 
 impl Sink for StandardOutput {
     fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>) {
+        let (colours, text) = (self.colours, self.colours.line(text));
         match logger {
-            Logger::Server => self.put(format_args!("[{}] {text}", level.name().to_uppercase())),
+            Logger::Server => {
+                let name = level.name().to_uppercase();
+                self.put(format_args!("{} {text}", colours.mark(level, logger, format_args!("[{name}]"))));
+            }
             Logger::Connection(number) => {
                 if !self.connection_seen {
                     self.connection_seen = true;
                     self.put(format_args!(""));
                 }
-                self.put(format_args!("[CONN {number}] {text}"));
+                self.put(format_args!("{} {text}", colours.mark(level, logger, format_args!("[CONN {number}]"))));
             }
+        }
+    }
+
+    fn listening(&mut self) {
+        if let Some(address) = self.address.take() {
+            let address = self.colours.address(address);
+            self.line(Level::Info, Logger::Server, format_args!("Address: {address}"));
         }
     }
 
@@ -140,5 +167,20 @@ impl Drop for StandardOutput {
             // The one place that is left to tell it.
             let _ = writeln!(io::stderr(), "httpserver: {lost} lines lost: standard output did not take them");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_to_click_is_one_that_a_browser_here_reaches() {
+        let tcp = |text: &str| address_to_click(&Address::Tcp(text.parse().expect("it is an address")));
+        assert_eq!(tcp("0.0.0.0:8080").as_deref(), Some("http://localhost:8080/"));
+        assert_eq!(tcp("[::]:80").as_deref(), Some("http://localhost:80/"));
+        assert_eq!(tcp("127.0.0.1:8080").as_deref(), Some("http://127.0.0.1:8080/"));
+        assert_eq!(tcp("[::1]:8080").as_deref(), Some("http://[::1]:8080/"));
+        assert_eq!(address_to_click(&Address::Unix("x".into())), None);
     }
 }

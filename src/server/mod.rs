@@ -316,6 +316,7 @@ impl Server {
             tell(format_args!("{warning}"));
         }
         tell(format_args!("Listening on {}", self.address));
+        sink.listening();
         let absolute = Path::new(&config.docroot).canonicalize().unwrap_or_else(|_| config.docroot.clone().into());
         sink.line(Level::Info, Logger::Server, format_args!("Document root: {}", absolute.display()));
     }

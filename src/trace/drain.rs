@@ -22,6 +22,9 @@ pub trait Sink: Send {
     /// Takes one line.
     fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>);
 
+    /// Called right after the line that says where the server listens, for what else a reader wants to know of it.
+    fn listening(&mut self) {}
+
     /// Takes one line of the access log, where that does not go to a file.
     fn access(&mut self, _line: fmt::Arguments<'_>) {}
 
