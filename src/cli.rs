@@ -1,9 +1,11 @@
 //! The command line: the same for the program `httpserver` and for `python -m pooled_httpd`.
 
+mod advice;
 mod arguments;
 mod colours;
 mod command;
 mod environment;
+mod holder;
 mod output;
 mod passed;
 
@@ -45,6 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let taken = passed::take(&mut request.options).map_err(StartError::Option);
+    let config = request.options.config();
     let served = taken.and_then(|told| {
         request.warnings.extend(told);
         serve(request)
@@ -52,20 +55,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match served {
         Ok(Outcome::Stopped) => EXIT_OK,
         Ok(Outcome::Failed(message)) => {
-            fail(&message);
+            fail(&message, None);
             EXIT_FAILURE
         }
         Err(error) => {
-            fail(&error.to_string());
+            fail(&error.to_string(), config.ok().and_then(|config| advice::advice(&error, &config)));
             if matches!(error, StartError::Option(_)) { EXIT_USAGE } else { EXIT_FAILURE }
         }
     }
 }
 
-/// Tells what went wrong. Where standard error is gone, nothing better can be done.
-fn fail(message: &str) {
+/// Tells what went wrong, and what to do about it. Where standard error is gone, nothing better can be done.
+fn fail(message: &str, tip: Option<String>) {
     let colours = Colours::of_stderr();
-    let _ = writeln!(std::io::stderr().lock(), "{} {message}", colours.error("httpserver:"));
+    let tip = tip.map_or_else(String::new, |tip| format!("  {} {tip}\n", colours.tip("tip:")));
+    let _ = write!(std::io::stderr().lock(), "{} {message}\n{tip}", colours.error("httpserver:"));
 }
 
 fn serve(request: Request) -> Result<Outcome, StartError> {

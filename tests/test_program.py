@@ -521,7 +521,8 @@ def test_what_cannot_be_served_is_told_and_ends_with_1(form: list[str], site: Si
         for arguments, message in cases:
             ended = called(form, *arguments)
             assert ended.stderr.startswith(f"httpserver: {message}"), (arguments, ended)
-            assert ended.stderr.count("\n") == 1
+            # What to do about it is told in a second line: tests/test_start_errors.py.
+            assert re.fullmatch(r".+\n  tip: .+\n", ended.stderr), ended.stderr
             assert (ended.returncode, ended.stdout) == (1, ""), (arguments, ended)
 
 

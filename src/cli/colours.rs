@@ -83,6 +83,11 @@ impl Colours {
         self.styled(RED.bold(), text)
     }
 
+    /// What stands before what to do about it, as clap has it.
+    pub(super) fn tip<T: Display>(self, text: T) -> impl Display {
+        self.styled(GREEN, text)
+    }
+
     /// The statistics: headings stand out, and so does what must be 0 and is not.
     pub(super) fn statistics(self, text: &str) -> String {
         if !self.0 {

@@ -4,7 +4,7 @@ use crate::stats::Grouped;
 use rustix::process::{Resource, getrlimit};
 
 /// How many descriptors so many connections can need: one each, one more while a large file is sent, and those of the server.
-fn needed(max_connections: usize) -> u64 {
+pub(crate) fn needed(max_connections: usize) -> u64 {
     2 * max_connections as u64 + 32
 }
 

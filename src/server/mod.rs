@@ -14,6 +14,7 @@ mod slow_close;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use descriptors::needed as descriptors_needed;
 pub use error::StartError;
 pub(crate) use latch::Latch;
 pub use memory::MemoryPlan;
