@@ -4,6 +4,7 @@ mod advice;
 mod arguments;
 mod colours;
 mod command;
+mod completions;
 mod environment;
 mod holder;
 mod output;
@@ -12,7 +13,7 @@ mod passed;
 use crate::config::Options;
 use crate::server::{Outcome, Server, StartError};
 use crate::trace::{Level, Logger, Sink};
-use arguments::Request;
+use arguments::{Asked, Request};
 use colours::Colours;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -39,7 +40,12 @@ const LOOK_OFTEN: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 /// `arguments` begin with the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let mut request = match arguments::parse(arguments, std::env::vars_os()) {
-        Ok(request) => request,
+        Ok(Asked::Serve(request)) => request,
+        Ok(Asked::Complete(shell)) => {
+            // Whoever reads only some of it has had enough.
+            let _ = std::io::stdout().lock().write_all(&completions::script(shell));
+            return EXIT_OK;
+        }
         Err(error) => {
             // Nothing better can be done where the terminal is gone.
             let _ = error.print();
@@ -50,7 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let config = request.options.config();
     let served = taken.and_then(|told| {
         request.warnings.extend(told);
-        serve(request)
+        serve(*request)
     });
     match served {
         Ok(Outcome::Stopped) => EXIT_OK,

@@ -8,7 +8,17 @@ use crate::config::{Kind, OPTIONS, OptionError, OptionSpec, Options, UNIX_PREFIX
 use crate::trace::Level;
 use clap::ArgMatches;
 use clap::error::ErrorKind;
+use clap_complete::Shell;
 use std::ffi::OsString;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Serve.
+    Serve(Box<Request>),
+    /// Print what completes the command line in this shell.
+    Complete(Shell),
+}
 
 /// A server, and what is done beside it.
 #[derive(Debug)]
@@ -23,11 +33,16 @@ pub(super) struct Request {
 pub(super) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Request, clap::Error> {
+) -> Result<Asked, clap::Error> {
     let mut command = command();
     let matches = command.try_get_matches_from_mut(join_values(arguments))?;
+    if let Some(shell) = matches.get_one::<Shell>("completions") {
+        return Ok(Asked::Complete(*shell));
+    }
     let request = Environment::read(variables).and_then(|environment| request(&matches, environment));
-    request.map_err(|message| command.error(ErrorKind::ValueValidation, message))
+    request
+        .map(|request| Asked::Serve(Box::new(request)))
+        .map_err(|message| command.error(ErrorKind::ValueValidation, message))
 }
 
 /// Joins `--name value` to `--name=value` where the value may be left out and what follows is one, not an operand.

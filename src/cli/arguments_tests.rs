@@ -7,7 +7,10 @@ use std::time::Duration;
 fn asked(arguments: &str, variables: &[(&str, &str)]) -> Result<Request, String> {
     let words = std::iter::once("httpserver").chain(arguments.split_whitespace()).map(OsString::from);
     let variables = variables.iter().map(|(name, text)| (format!("POOLED_HTTPD_{name}").into(), text.into()));
-    parse(words, variables).map_err(|error| error.to_string())
+    match parse(words, variables).map_err(|error| error.to_string())? {
+        Asked::Serve(request) => Ok(*request),
+        Asked::Complete(shell) => Err(format!("completions for {shell}")),
+    }
 }
 
 fn with(arguments: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
@@ -164,6 +167,8 @@ fn a_wrong_command_line_is_told() {
         ("-q -v", "-q tells less and -v tells more: they contradict each other"),
         ("-qqq --log-level info", "log_level: --log-level info and -qqq, which is error, contradict each other"),
         ("-v --log-level error", "log_level: --log-level error and -v, which is debug, contradict each other"),
+        ("--completions csh", "invalid value 'csh' for '--completions <SHELL>'"),
+        ("--completions bash www", "the argument '--completions <SHELL>' cannot be used with one or more of the other"),
         ("--pool-size -5 ./www", "pool_size: -5 is not allowed; it takes a whole number from 256 to 16777216"),
         ("--pool-siz 5 ./www", "a similar argument exists: '--pool-size'"),
         ("--keep-alive=maybe .", "keep_alive: \"maybe\" is not allowed; it takes on or off"),

@@ -4,6 +4,7 @@
 use super::environment::variable;
 use crate::config::{Kind, OPTIONS, OptionSpec};
 use clap::{Arg, ArgAction, Command, ValueHint};
+use clap_complete::Shell;
 
 /// Options of `http.server` that there is nothing like here, and what to say of each.
 pub(super) const NOT_HERE: &[(&str, &str)] = &[
@@ -115,7 +116,7 @@ fn operands() -> [Arg; 3] {
     ]
 }
 
-fn of_the_terminal() -> [Arg; 3] {
+fn of_the_terminal() -> [Arg; 4] {
     [
         Arg::new("quiet").short('q').long("quiet").action(ArgAction::Count).help(
             "Tells less: -q only start and stop (info), -qq warnings, -qqq errors, -qqqq nothing; the statistics \
@@ -126,6 +127,12 @@ fn of_the_terminal() -> [Arg; 3] {
             .long("verbose")
             .action(ArgAction::Count)
             .help("Tells more than POOLED_HTTPD_LOG_LEVEL says, a level for each -v; the default is the most there is"),
+        Arg::new("completions")
+            .long("completions")
+            .value_name("SHELL")
+            .value_parser(clap::value_parser!(Shell))
+            .exclusive(true)
+            .help("Prints what completes this command line in a shell, and ends"),
         Arg::new("protocol")
             .short('p')
             .long("protocol")
