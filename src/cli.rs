@@ -2,6 +2,7 @@
 
 mod advice;
 mod arguments;
+mod browser;
 mod colours;
 mod command;
 mod completions;
@@ -110,8 +111,14 @@ fn serve_with_signals(request: Request, signals: &[Signal], logs_to_file: bool) 
     let readers: Result<Vec<_>, nix::errno::Errno> = signals.iter().map(reader).collect();
     let readers = readers.map_err(|errno| StartError::System(errno.into()))?;
     raise_descriptor_limit();
-    let Request { options, warnings } = request;
+    let Request { options, open, warnings } = request;
     let server = start(options, &warnings)?;
+    if open {
+        match output::address_to_click(server.address()) {
+            Some(address) => browser::show(address),
+            None => fail("--open: no browser opens a Unix socket, and one was passed", None),
+        }
+    }
     Ok(watch(&server, &readers, logs_to_file))
 }
 

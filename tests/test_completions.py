@@ -101,7 +101,7 @@ def test_fish_completes(site: Site, tmp_path: Path) -> None:
         assert words, typed
         assert all(word.startswith(end) for word in words), (typed, words)
     told = {line.partition("\t")[0] for line in asked("--")}
-    assert {*FLAGS, "--bind", "--directory"} <= told
+    assert {*FLAGS, "--open", "--bind", "--directory"} <= told
     assert not {"--cgi", "--tls-cert"} & told
 
 

@@ -2,7 +2,7 @@
 //!
 //! It opens, binds and prints nothing. Whatever is wrong is an error that names the option, or the variable that it came from.
 
-use super::command::{NOT_HERE, command, flag};
+use super::command::{self, NOT_HERE, OPEN, command, flag};
 use super::environment::{Environment, variable};
 use crate::config::{Kind, OPTIONS, OptionError, OptionSpec, Options, UNIX_PREFIX, Value};
 use crate::trace::Level;
@@ -25,6 +25,8 @@ pub(super) enum Asked {
 pub(super) struct Request {
     /// The server's options, which agree with each other.
     pub(super) options: Options,
+    /// Whether a browser is shown the address.
+    pub(super) open: bool,
     /// What the operator should know before anything else.
     pub(super) warnings: Vec<String>,
 }
@@ -54,7 +56,7 @@ fn join_values(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             .last()
             .and_then(|last| last.to_str())
             .and_then(|last| last.strip_prefix("--"))
-            .and_then(|name| OPTIONS.iter().find(|spec| flag(spec.name) == name).map(|spec| spec.kind));
+            .and_then(|name| command::options().find(|spec| flag(spec.name) == name).map(|spec| spec.kind));
         let is_optional = !only_operands && matches!(kind, Some(Kind::Switch | Kind::Origins));
         // A number is the port, though 0 and 1 are values too.
         let takes = |kind: Kind, text: &str| !is_number(text) && kind.takes(text);
@@ -91,7 +93,8 @@ fn request(matches: &ArgMatches, mut environment: Environment) -> Result<Request
     set_protocol(matches, &mut options)?;
     set_level(matches, &mut options)?;
     options.config().map_err(|error| contradiction(&error, &environment))?;
-    Ok(Request { options, warnings: environment.warnings })
+    let open = open(matches, &environment, &options)?;
+    Ok(Request { options, open, warnings: environment.warnings })
 }
 
 /// The port and the document root among the operands, with the document root that `-d` gives.
@@ -196,6 +199,19 @@ fn set_level(matches: &ArgMatches, options: &mut Options) -> Result<(), String> 
         ));
     }
     options.set("log_level", named(shift(set as usize))).map_err(|error| error.to_string())
+}
+
+/// Whether a browser is to be shown the address.
+fn open(matches: &ArgMatches, environment: &Environment, options: &Options) -> Result<bool, String> {
+    let flag = given(matches, &OPEN, None);
+    let name = if flag.is_some() { OPEN.name.to_owned() } else { variable(OPEN.name) };
+    let is_unix = options.config().is_ok_and(|config| config.host.starts_with(UNIX_PREFIX));
+    match flag.or_else(|| environment.value(&OPEN)) {
+        None | Some(Value::Switch(false)) => Ok(false),
+        Some(Value::Switch(true)) if is_unix => Err(format!("{name}: no browser opens a Unix socket; leave it out")),
+        Some(Value::Switch(true)) => Ok(true),
+        Some(other) => Err(format!("{name}: {other} is not allowed; it takes on or off")),
+    }
 }
 
 /// Two options that contradict each other, told by where each came from.

@@ -42,6 +42,7 @@ fn what_is_left_out_is_port_8080_and_the_current_directory() {
         ("8000 --directory=www --bind 127.0.0.1", 8000, "www", "127.0.0.1"),
         ("--listing 8000", 8000, ".", "0.0.0.0"),
         ("--listing 0 www", 0, "www", "0.0.0.0"),
+        ("--open 1", 1, ".", "0.0.0.0"),
         ("--listing on 8000 www", 8000, "www", "0.0.0.0"),
         ("-- 8000 --listing", 8000, "--listing", "0.0.0.0"),
         ("-- --listing on", 0, "", ""),
@@ -77,6 +78,9 @@ fn a_switch_needs_no_value_and_takes_one_either_way() {
     assert_eq!(parsed("--cors .").expect("it is right").site.cors, Cors::Any);
     assert_eq!(parsed("--cors * .").expect("it is right").site.cors, Cors::Any);
     assert!(parsed("--cors http://a .").expect("it is right").site.cors.varies());
+    for (arguments, open) in [("", false), ("--open", true), ("--open off", false), ("--open=on www", true)] {
+        assert_eq!(asked(arguments, &[]).expect("it is right").open, open, "{arguments}");
+    }
 }
 
 #[test]
@@ -118,18 +122,21 @@ fn the_command_line_wins_over_the_environment() {
         ("HEADER", "A: 1\nB: 2"),
         ("TIMEOUT", "0.5"),
         ("ACCESS_LOG_FILE", "none"),
+        ("OPEN", "on"),
     ];
     let config = with("", &variables).expect("it is right");
     assert_eq!((config.port, config.host.as_str(), config.docroot.as_str()), (9000, "127.0.0.1", "site"));
     assert!(config.site.listing);
     assert_eq!(&*config.site.fields, b"A: 1\r\nB: 2\r\n");
     assert_eq!(config.limits.header_timeout, Duration::from_millis(500));
-    let arguments = "8000 -b :: www --listing=off --header C:3 --timeout 1";
+    assert!(asked("", &variables).expect("it is right").open);
+    let arguments = "8000 -b :: www --listing=off --header C:3 --timeout 1 --open=off";
     let config = with(arguments, &variables).expect("it is right");
     assert_eq!((config.port, config.host.as_str(), config.docroot.as_str()), (8000, "::", "www"));
     assert!(!config.site.listing);
     assert_eq!(&*config.site.fields, b"C: 3\r\n");
     assert_eq!(config.limits.header_timeout, Duration::from_secs(1));
+    assert!(!asked(arguments, &variables).expect("it is right").open);
     // A variable that loses is not even looked at.
     assert_eq!(with("--port 8000", &[("PORT", "x")]).expect("it is right").port, 8000);
     assert!(!with("-p HTTP/1.0", &[("KEEP_ALIVE", "on")]).expect("it is right").limits.keep_alive);
@@ -167,6 +174,8 @@ fn a_wrong_command_line_is_told() {
         ("-q -v", "-q tells less and -v tells more: they contradict each other"),
         ("-qqq --log-level info", "log_level: --log-level info and -qqq, which is error, contradict each other"),
         ("-v --log-level error", "log_level: --log-level error and -v, which is debug, contradict each other"),
+        ("--open=maybe", "open: \"maybe\" is not allowed; it takes on or off"),
+        ("--open --host unix:x", "open: no browser opens a Unix socket; leave it out"),
         ("--completions csh", "invalid value 'csh' for '--completions <SHELL>'"),
         ("--completions bash www", "the argument '--completions <SHELL>' cannot be used with one or more of the other"),
         ("--pool-size -5 ./www", "pool_size: -5 is not allowed; it takes a whole number from 256 to 16777216"),
@@ -203,6 +212,8 @@ fn a_wrong_variable_is_told_by_its_name() {
             vec![("HEADER", "A: 1\nB")],
             "error: POOLED_HTTPD_HEADER: [\"A: 1\", \"B\"] is not allowed; it takes field lines",
         ),
+        ("", vec![("OPEN", "maybe")], "error: POOLED_HTTPD_OPEN: \"maybe\" is not allowed; it takes on or off\n"),
+        ("--host unix:x", vec![("OPEN", "on")], "error: POOLED_HTTPD_OPEN: no browser opens a Unix socket"),
         (
             "--max-request-line 4000",
             vec![("BUFFER_SIZE", "2048")],

@@ -6,6 +6,14 @@ use crate::config::{Kind, OPTIONS, OptionSpec};
 use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
 
+/// The switch that is the command line's own: who uses the server from Python opens what they like.
+pub(super) const OPEN: OptionSpec = OptionSpec {
+    name: "open",
+    kind: Kind::Switch,
+    default: "off",
+    help: "Whether a browser is shown the address once the server is ready: $BROWSER, or what the desktop has",
+};
+
 /// Options of `http.server` that there is nothing like here, and what to say of each.
 pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("cgi", "there is no CGI here, only files are served; leave --cgi out, or use a server that runs programs"),
@@ -33,6 +41,11 @@ Every option can be given as an environment variable too: its name in capitals a
 Several field lines for POOLED_HTTPD_HEADER stand one on each line.
 
 Colours are for terminals; NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM=dumb have their say.";
+
+/// The options that the environment can set too: all of the table, and the command line's own.
+pub(super) fn options() -> impl Iterator<Item = &'static OptionSpec> {
+    OPTIONS.iter().chain([&OPEN])
+}
 
 /// The name of an option on the command line, without its hyphens at the front.
 pub(super) fn flag(name: &str) -> String {
@@ -116,7 +129,7 @@ fn operands() -> [Arg; 3] {
     ]
 }
 
-fn of_the_terminal() -> [Arg; 4] {
+fn of_the_terminal() -> [Arg; 5] {
     [
         Arg::new("quiet").short('q').long("quiet").action(ArgAction::Count).help(
             "Tells less: -q only start and stop (info), -qq warnings, -qqq errors, -qqqq nothing; the statistics \
@@ -127,6 +140,7 @@ fn of_the_terminal() -> [Arg; 4] {
             .long("verbose")
             .action(ArgAction::Count)
             .help("Tells more than POOLED_HTTPD_LOG_LEVEL says, a level for each -v; the default is the most there is"),
+        option(&OPEN),
         Arg::new("completions")
             .long("completions")
             .value_name("SHELL")
@@ -172,7 +186,7 @@ mod tests {
     #[test]
     fn help_names_every_option_its_variable_and_its_heading() {
         let (short, long) = (command().render_help().to_string(), command().render_long_help().to_string());
-        for spec in OPTIONS {
+        for spec in options() {
             assert!(short.contains(&format!("--{}", flag(spec.name))), "{}", spec.name);
             let flat = long.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(flat.contains(&format!("[env: {}]", variable(spec.name))), "{}", spec.name);

@@ -22,6 +22,7 @@ fn described() -> Command {
             Some(Kind::Level) => Level::ALL.map(Level::name).to_vec(),
             Some(Kind::Choice(words)) => words.to_vec(),
             Some(Kind::Switch) => vec!["on", "off"],
+            _ if argument.get_id() == "open" => vec!["on", "off"],
             _ if argument.get_id() == "protocol" => vec!["HTTP/1.1", "HTTP/1.0"],
             _ => return argument,
         };
@@ -39,14 +40,14 @@ fn is_refused(argument: &Arg) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::command::flag;
+    use crate::cli::command::{flag, options};
     use clap::ValueEnum;
 
     #[test]
     fn every_shell_is_told_every_option_and_none_that_is_refused() {
         for shell in Shell::value_variants() {
             let script = String::from_utf8(script(*shell)).expect("it is text");
-            for spec in OPTIONS {
+            for spec in options() {
                 assert!(script.contains(&flag(spec.name)), "{shell}: {}", spec.name);
             }
             for word in ["combined", "directory", "bind"] {

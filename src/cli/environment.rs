@@ -2,7 +2,8 @@
 //!
 //! It only reads. A variable is never looked at where the command line gives the same option.
 
-use crate::config::{Kind, OPTIONS, OptionSpec, Value};
+use super::command;
+use crate::config::{Kind, OptionSpec, Value};
 use std::ffi::OsString;
 
 const PREFIX: &str = "POOLED_HTTPD_";
@@ -31,7 +32,7 @@ impl Environment {
     /// One is not UTF-8.
     pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, String> {
         let mut environment = Self::default();
-        let known: Vec<&'static str> = OPTIONS.iter().map(|spec| spec.name).chain(["docroot"]).collect();
+        let known: Vec<&'static str> = command::options().map(|spec| spec.name).chain(["docroot"]).collect();
         for (name, text) in variables {
             let Some(end) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
             match known.iter().find(|option| option.to_ascii_uppercase() == end) {
@@ -104,10 +105,10 @@ mod tests {
             ("POOL_SIZE", "1"),
             ("POOLED_HTTPD_NO_SKIPS", "1"),
         ]);
-        let value = |name| environment.value(OPTIONS.iter().find(|spec| spec.name == name).expect("it is there"));
+        let value = |name| environment.value(command::options().find(|spec| spec.name == name).expect("it is there"));
         assert_eq!(value("pool_size"), Some(Value::Integer(512)));
         assert_eq!(value("header"), Some(Value::List(vec!["A: 1, 2".into(), "B: 3".into()])));
-        assert_eq!(value("port"), None);
+        assert_eq!(value("open"), None);
         assert_eq!(environment.text("docroot"), Some("www"));
         assert_eq!(environment.warnings, [""; 0]);
     }
