@@ -177,8 +177,8 @@ FAULTS = (
     Fault(
         "a refused newcomer is no answer",
         "connection/table.rs",
-        "        counters.total_requests.add(1);\n        counters.responses[reject.status() as usize].add(1);",
-        "        counters.responses[reject.status() as usize].add(1);",
+        "        counters.total_requests.add(1);\n        counters.count_response(reject.status().into());",
+        "        counters.count_response(reject.status().into());",
     ),
     Fault(
         "the heap is used for a request",

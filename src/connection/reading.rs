@@ -6,6 +6,7 @@ use super::capturing::KeptContent;
 use super::core::Core;
 use super::lease::{CONTENT_ROOM, Lease};
 use super::{Connection, State};
+use crate::http::chunked::ContentReader;
 use crate::http::field::FieldLine;
 use crate::http::framing::{ContentLength, Framing};
 use crate::http::line::LineKind;
@@ -197,7 +198,7 @@ impl<F> Connection<F> {
                 let taken = match &mut kept {
                     None => decoder.decode(content, core.limits.max_content, lines)?,
                     Some(kept) => {
-                        let keep: &mut dyn FnMut(&[u8]) = &mut |piece| kept.keep(piece);
+                        let keep: &mut ContentReader<'_> = &mut |piece| kept.keep(piece);
                         decoder.decode_to(content, core.limits.max_content, lines, Some(keep))?
                     }
                 };

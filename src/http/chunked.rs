@@ -21,6 +21,9 @@ pub const MAX_SIZE_DIGITS: u8 = 16;
 /// The most bytes that the trailer section may have.
 pub const MAX_TRAILER_BYTES: u32 = 8192;
 
+/// Who is given the content on the way.
+pub type ContentReader<'a> = dyn FnMut(&[u8]) + 'a;
+
 /// A place in the grammar: what the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
@@ -90,7 +93,7 @@ impl ChunkedDecoder {
         bytes: &[u8],
         max_content: u64,
         max_field_lines: u32,
-        mut content: Option<&mut dyn FnMut(&[u8])>,
+        mut content: Option<&mut ContentReader<'_>>,
     ) -> Result<usize, Reject> {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_done() {
