@@ -357,5 +357,5 @@ def _shown(expected: Any) -> str:  # noqa: ANN401 - any comparable
 def server_create(port: int, docroot: str | PathLike[str], **options: Unpack[_Options]) -> Server:
     """Create a server and bind its port (0 for any); nothing is served yet. For options and errors see Server."""
     if port is None:
-        raise OptionError("port: None is no number; it is an integer from 0 to 65,535")
+        raise OptionError("port: none is not allowed; it takes a whole number from 0 to 65535")
     return Server(docroot, port=port, **options)
