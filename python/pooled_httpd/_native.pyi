@@ -69,6 +69,31 @@ class _Options(TypedDict, total=False):
     access_log_file: _Path | None
     log_level: _LogLevel
 
+class _Limits(TypedDict):
+    max_connections: int
+    pool_size: int
+    buffer_size: int
+    header_timeout: float
+    keepalive_timeout: float
+    content_timeout: float
+    send_timeout: float
+    max_content: int
+    max_request_line: int
+    max_field_lines: int
+    max_requests_per_connection: int | None
+    cache_size: int
+
+class _Memory(TypedDict):
+    connections: int
+    receive_buffer: int
+    send_buffer: int
+    pool: int
+    slot: int
+    tables: int
+    cache: int
+    log_ring: int
+    total: int
+
 @disjoint_base
 class Server:
     """What ``pooled_httpd.Server`` derives from, which is the one to use."""
@@ -92,6 +117,19 @@ class Server:
     @property
     def is_running(self) -> bool:
         """Whether it accepts connections now."""
+    @property
+    def limits(self) -> _Limits:
+        """What bounds it, by the names of the options: sizes in bytes, timeouts in seconds, None for no bound.
+
+        Those that it runs with, or would if it were started now: a setter is seen at once.
+        """
+    @property
+    def memory(self) -> _Memory:
+        """The memory that it takes at its start, in bytes, term by term.
+
+        ``total`` is ``connections`` (a count) times ``receive_buffer``, ``send_buffer``, ``pool`` and ``slot``, and
+        ``tables``, ``cache`` and ``log_ring`` besides. Nothing is taken beyond it.
+        """
     def url_for(self, path: str) -> str:
         """The URL of a path, which may begin with a slash or not."""
     def start(self) -> None:
@@ -129,6 +167,8 @@ class Server:
         """
     def stats(self) -> ServerStats:
         """A consistent copy of the statistics; it includes every response that a client has read."""
+    def prometheus(self) -> str:
+        """The statistics in the text format of Prometheus (0.0.4), as ``status_path`` has them; a consistent copy."""
     def print_stats(self) -> None:
         """Write the statistics block to sys.stdout."""
     def __enter__(self) -> Self: ...

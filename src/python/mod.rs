@@ -3,6 +3,7 @@
 //! The event loop never comes here. Whatever can wait, waits detached from the interpreter.
 
 mod errors;
+mod limits;
 mod logging;
 mod orders;
 mod server;

@@ -1,9 +1,10 @@
 //! `Server` and the functions of the C-style API, which call its methods.
 
 use super::errors::{exception, from_start_error};
+use super::limits;
 use super::logging::PythonLogging;
 use super::stats::ServerStats;
-use crate::config::{Options, Value};
+use crate::config::{Config, Options, Value};
 use crate::server::{Outcome, Server, StartError};
 use crate::trace::{KeepingSink, Level};
 use pyo3::exceptions::PyTypeError;
@@ -73,6 +74,11 @@ impl PyServer {
         }
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         server.clone().ok_or_else(|| exception(py, "StateError", ("the server has been destroyed",)))
+    }
+
+    fn config(&self, py: Python<'_>) -> PyResult<Config> {
+        let server = self.server(py)?;
+        py.detach(|| server.config()).map_err(|error| from_start_error(py, &error))
     }
 
     fn set_option(&self, py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -223,6 +229,24 @@ impl PyServer {
     fn stats(&self, py: Python<'_>) -> PyResult<ServerStats> {
         let server = self.server(py)?;
         Ok(py.detach(|| ServerStats::of(&server.snapshot(), server.uptime())))
+    }
+
+    /// The statistics in the text format of Prometheus (0.0.4), as the status path has them.
+    fn prometheus(&self, py: Python<'_>) -> PyResult<String> {
+        let server = self.server(py)?;
+        Ok(py.detach(|| server.prometheus()))
+    }
+
+    /// What bounds it, by the names of the options; timeouts in seconds, None where there is no bound.
+    #[getter]
+    fn limits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        limits::limits(py, &self.config(py)?)
+    }
+
+    /// The terms of the memory that it takes, and their sum, in bytes; `connections` counts.
+    #[getter]
+    fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        limits::memory(py, &self.config(py)?)
     }
 
     /// Writes the statistics block to sys.stdout.

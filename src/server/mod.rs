@@ -8,6 +8,7 @@ mod descriptors;
 mod error;
 mod latch;
 mod listening;
+mod looking;
 mod memory;
 mod orders;
 mod slow_close;

@@ -117,6 +117,18 @@ macro_rules! statistics {
 
         }
 
+        impl From<&Snapshot> for Numbers {
+            /// The numbers of a copy, for who reads live ones.
+            fn from(copy: &Snapshot) -> Self {
+                let numbers = Self::default();
+                $(numbers.$scalar.set(copy.$scalar);)*
+                $(for (mine, theirs) in numbers.$array.iter().zip(copy.$array) {
+                    mine.set(theirs);
+                })*
+                numbers
+            }
+        }
+
         impl Sheet for Numbers {
             type Copy = Snapshot;
 
