@@ -7,7 +7,7 @@ PORT ?= 8080
 ROOT ?= www
 
 .PHONY: run test test-rust test-python lint bench micro instructions instructions-record python verdicts soak loom sanitize fuzz
-.PHONY: fuzz-short fuzz-merge clean
+.PHONY: fuzz-short fuzz-merge notebooks clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml
 
 # The extension, built for the virtual environment with everything that tests and checks need.
 python: $(VENV)/installed
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,lint
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,observe,notebook,lint
 
 test: test-rust test-python
 
@@ -61,8 +61,8 @@ lint: python
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
 	cargo clippy --locked --all-targets --workspace -- -D warnings
-	$(BIN)/ruff format --check python tests benches
-	$(BIN)/ruff check python tests benches
+	$(BIN)/ruff format --check python tests benches notebooks
+	$(BIN)/ruff check python tests benches notebooks
 	$(BIN)/mypy
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
@@ -80,6 +80,10 @@ instructions:
 
 instructions-record:
 	$(PYTHON) benches/instructions.py --record
+
+# Executes the notebooks anew; what is kept of them has no trace of the machine. NOTEBOOKS names some of them.
+notebooks: python
+	$(BIN)/python -m notebooks.execute $(NOTEBOOKS)
 
 # The table of verdicts in the README: the catalogue on this server and others.
 verdicts: python

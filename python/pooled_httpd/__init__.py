@@ -38,7 +38,9 @@ from pooled_httpd.errors import (
     SystemRefusedError,
     WaitTimeoutError,
 )
+from pooled_httpd.latency import latency_percentile
 from pooled_httpd.received import Fields, ReceivedRequest
+from pooled_httpd.recorder import StatsRecorder
 from pooled_httpd.server import Server, server_create
 
 __all__ = [
@@ -58,9 +60,11 @@ __all__ = [
     "ServerStats",
     "StateError",
     "StatsMismatchError",
+    "StatsRecorder",
     "SystemRefusedError",
     "WaitTimeoutError",
     "faults",
+    "latency_percentile",
     "options",
     "server_create",
     "server_destroy",

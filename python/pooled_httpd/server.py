@@ -16,6 +16,7 @@ from pooled_httpd import _native
 from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, WaitTimeoutError
 from pooled_httpd.faults import Fault, plan_of
 from pooled_httpd.received import ReceivedRequest
+from pooled_httpd.recorder import StatsRecorder
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,6 +60,16 @@ class Server(_native.Server):
 
     Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
     """
+
+    def record_stats(self, *, interval: float = 0.05, max_samples: int = 2000) -> StatsRecorder:
+        """Return a recorder of this server's statistics, for ``with`` or its ``start``: see :class:`StatsRecorder`."""
+        return StatsRecorder(self, interval=interval, max_samples=max_samples)
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        from pooled_httpd.html import server_html
+
+        return server_html(self)
 
     def write(self, path: str | PathLike[str], content: str | bytes) -> Path:
         """Write a file beneath the document root, with the directories on its way, and return where it is.

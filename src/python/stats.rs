@@ -5,7 +5,6 @@ use crate::http::{Code, Reject, Status};
 use crate::stats::{BUCKETS, Snapshot, Timeout, bucket_bounds};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::fmt::Write;
 use std::time::Duration;
 
 macro_rules! server_stats {
@@ -208,24 +207,8 @@ impl ServerStats {
         &self.text
     }
 
-    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        let mut html = String::from("<table><caption>pooled_httpd statistics</caption><tbody>");
-        let mut row =
-            |name: &str, value: &dyn std::fmt::Display| write!(html, "<tr><th>{name}</th><td>{value}</td></tr>");
-        let mut written = Ok(());
-        for (name, value) in self.scalars() {
-            written = written.and(row(name, &value));
-        }
-        for (group, dict) in
-            [("responses", self.responses(py)?), ("rejects", self.rejects(py)?), ("states", self.states(py)?)]
-        {
-            for (name, value) in dict.iter() {
-                written = written.and(row(&format!("{group}: {name}"), &value));
-            }
-        }
-        // Writing to a String cannot fail.
-        debug_assert!(written.is_ok());
-        html.push_str("</tbody></table>");
-        Ok(html)
+    /// As a notebook shows it; `pooled_httpd.html` draws it.
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        slf.py().import("pooled_httpd.html")?.call_method1("statistics_html", (slf,))?.extract()
     }
 }
