@@ -1,0 +1,1 @@
+"""The notebooks, what executes them, and what draws the README's picture of a recording."""
