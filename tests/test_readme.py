@@ -28,18 +28,22 @@ def test_the_options_on_the_site_are_the_servers_own() -> None:
     assert [tuple(map(html.unescape, row)) for row in rows] == pooled_httpd.options()
 
 
-def test_the_python_of_the_readme_runs() -> None:
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     """Each block as it stands, but for ports, a stop from another thread, and names that are the reader's own."""
-    first, second, script, test = re.findall(r"```python\n(.*?)```", README, re.S)
+    first, second, notebook, script, test = re.findall(r"```python\n(.*?)```", README, re.S)
     stop = "import threading; threading.Timer(0.2, lambda: pooled_httpd.server_stop(server)).start()\n"
     second = second.replace("8080", "0").replace("pooled_httpd.server_run", stop + "pooled_httpd.server_run")
     second = "import pooled_httpd\n" + second
+    notebook = "import pooled_httpd, urllib.request\n" + notebook.replace(
+        "recorder.png", str(tmp_path / "recorder.png")
+    )
     refuses = "def my_parser_refuses(data):\n    return True\n"
     with pooled_httpd.Server(ROOT / "www", log_level="off") as server:
         script = script.replace("8080", str(server.port))
         for code, expected in (
             (first, "1 {200: 1} "),
             (second, "Pool Statistics:"),
+            (notebook, ""),
             (script, "200\n"),
             (f"{refuses}{test}\ntest_my_parser_is_no_laxer()\nprint('held')", "held"),
         ):
@@ -53,6 +57,7 @@ def test_the_python_of_the_readme_runs() -> None:
             )
             assert done.returncode == 0, done.stderr
             assert expected in done.stdout
+    assert (tmp_path / "recorder.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_commands_of_the_attack_kit_run(tmp_path: Path) -> None:
