@@ -10,6 +10,7 @@ from pathlib import Path
 import pooled_httpd
 import pytest
 from hypothesis import Phase, settings
+from playwright.sync_api import Browser, sync_playwright
 from support import ROOT, Site, need, open_descriptors, threads_left
 
 # For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
@@ -58,6 +59,16 @@ def www() -> Iterator[pooled_httpd.Server]:
     with pooled_httpd.Server(ROOT / "www") as running:
         yield running
     assert_sound(running)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    path = need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

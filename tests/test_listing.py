@@ -17,8 +17,8 @@ import pooled_httpd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import assert_sound
-from playwright.sync_api import Browser, sync_playwright
-from support import PATIENCE, Raw, Site, exchange, get, need
+from playwright.sync_api import Browser
+from support import PATIENCE, Raw, Site, exchange, get
 
 #: Names that mean something to markup, URLs, scripts, terminals and paths.
 NASTY = [
@@ -201,16 +201,6 @@ def test_a_listing_needs_a_buffer(site: Site) -> None:
 
 #: Widths and heights of a desk and of a telephone.
 SIZES = [(1200, 800), (360, 740)]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Chromium, without a window."""
-    path = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
