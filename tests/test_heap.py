@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -467,6 +468,52 @@ def test_no_option_calls_the_heap(target: Site, tmp_path: Path) -> None:
         assert output.statistics(signal.SIGINT)["Active connections"] == 0
         assert program.process.wait(LONG) == 0
     assert len(log.read_bytes().splitlines()) == numbers["Total requests served"]
+
+
+def ask_until(port: int, stop: threading.Event) -> int:
+    """Ask for the statistics all the time; each must be whole. Return how many connections were told of at most."""
+    most = 0
+    with Raw(port) as raw:
+        while not stop.is_set():
+            told = json.loads(raw.send(get("/status")).response().content)
+            assert told["malloc_calls"] == told["free_calls"] == told["invariant_violations"] == 0
+            assert told["connections"][0]["asking"] is True
+            most = max(most, len(told["connections"]))
+    return most
+
+
+def test_the_record_of_connections_calls_no_heap_and_is_in_the_sum(target: Site, tmp_path: Path) -> None:
+    """While everything is sent, and many connections come and go, somebody reads all that is told of them."""
+    counts = HeapCounts(tmp_path)
+    options = ["--status-path", "/status", "--max-connections", str(MAX_CONNECTIONS), "--cache-size", "0"]
+    with Program.start(*options, target.root, env=counts.environment) as program, Output(program) as output:
+        port = program.port
+        assert exchange(port, get("/a.txt")).status == 200
+        loop = thread_named(program, "pooled-loop")
+        at_start = counts.of(loop)
+        stop = threading.Event()
+        with ThreadPoolExecutor(3) as pool:
+            asking = pool.submit(ask_until, port, stop)
+            try:
+                for done in [pool.submit(run_malformed, port, 10), pool.submit(run_batches, port, 40)]:
+                    done.result()
+                run_oddities(port, 5)
+            finally:
+                stop.set()
+            assert asking.result() == 32
+        numbers = output.statistics()
+        assert counts.of(loop) == at_start
+        assert numbers["malloc() calls during runtime"] == numbers["free() calls during runtime"] == 0
+        assert numbers["Invariant Violations"] == 0
+        plan = next(line for line in program.lines if "Memory: " in line)
+        record = re.search(r" \+ record of connections ([\d,]+) \+ ", plan)
+        assert record, plan
+        # What is kept of a slot, and of each that was closed.
+        assert MAX_CONNECTIONS * 90 < int(record[1].replace(",", "")) < (MAX_CONNECTIONS + 32) * 200
+        planned = int(plan.rpartition(" = ")[2].removesuffix(" bytes").replace(",", ""))
+        assert resident(program) <= planned + MEBIBYTE
+        assert output.statistics(signal.SIGINT)["Active connections"] == 0
+        assert program.process.wait(LONG) == 0
 
 
 def lost(report: str, kind: str) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pooled_httpd
 import pytest
 from conftest import assert_sound
 from faults import eventually
 from prometheus_client.parser import text_string_to_metric_families
-from support import Raw, Site, exchange, get
+from support import PATIENCE, Raw, Site, exchange, get
 
 
 @pytest.fixture
@@ -49,6 +50,11 @@ def test_json_is_what_python_is_told(status: pooled_httpd.Server) -> None:
         after = status.stats().as_dict()
     assert told.pop("draining") is False
     assert isinstance(told.pop("version"), str)
+    assert told.pop("pools") == {"total": 128, "in_use": 1, "size": 4096}
+    assert [(one["state"], one.get("asking")) for one in told.pop("connections")][:2] == [
+        ("PROCESSING", True),
+        ("CLOSED", None),
+    ]
     assert set(told) == set(before)
     assert told["responses"] == {str(code): count for code, count in before["responses"].items()}
     assert told["rejects"] == before["rejects"]
@@ -58,6 +64,66 @@ def test_json_is_what_python_is_told(status: pooled_httpd.Server) -> None:
     assert after["bytes_sent"] == before["bytes_sent"] + len(response.head) + 4 + len(response.content)
     assert told["states"] == {**before["states"], "PROCESSING": 1, "READING_REQUEST_LINE": 0}
     assert before["uptime"] <= told["uptime"] <= after["uptime"] + 1
+
+
+def test_connections_are_told_of_as_their_peers_saw_them(status: pooled_httpd.Server) -> None:
+    """Each to the byte: the one that asks first, then those that are open, then those that were closed."""
+    with Raw(status.port) as asking, Raw(status.port) as idle, Raw(status.port) as slow:
+        large = idle.send(get("/large?key=secret")).response()
+        nothing = idle.send(get("/nothing")).response()
+        slow.send(unfinished := get("/a.txt", "Content-Length: 9", method="POST") + b"four")
+        with Raw(status.port) as gone:
+            refused = gone.send(hostile := b'GET /\xe9"\\\x00 HTTP/1.1\r\n\r\n').response()
+            ports = [raw.socket.getsockname()[1] for raw in (asking, idle, slow, gone)]
+        eventually(lambda: status.stats().active_connections == 3 and status.stats().states["READING_CONTENT"] == 1)
+        first = asking.send(get("/status")).response()
+        told = json.loads(asking.send(get("/status")).response().content)["connections"]
+    heads = [len(answer.head) + 4 + len(answer.content) for answer in (first, large, nothing, refused)]
+    lifetimes = [connection.pop("lifetime_ms") for connection in told]
+    assert all(0 <= lifetime < 1000 * PATIENCE for lifetime in lifetimes)
+    columns = ["number", "peer", "state", "requests", "bytes_received", "bytes_sent", "request", "status"]
+    asked = len(get("/large?key=secret") + get("/nothing"))
+    expected: list[list[object]] = [
+        [0, ports[0], "PROCESSING", 2, 2 * len(get("/status")), heads[0], "GET /status", None],
+        [2, ports[2], "READING_CONTENT", 1, len(unfinished), 0, "POST /a.txt", None],
+        [1, ports[1], "READING_REQUEST_LINE", 2, asked, heads[1] + heads[2], "GET /nothing", 404],
+        [3, ports[3], "CLOSED", 1, len(hostile), heads[3], 'GET /\xe9"\\\x00 HTTP/1.1', 400],
+    ]
+    for row in expected:
+        row[1] = f"127.0.0.1:{row[1]}"
+    assert told[0].pop("asking") is True
+    assert [list(connection) for connection in told] == [columns] * 4
+    assert [list(connection.values()) for connection in told] == expected
+
+
+def test_no_request_breaks_the_json(status: pooled_httpd.Server) -> None:
+    """Every byte in a request line, once and often: always one whole object within its size, and no query."""
+    lines = [bytes([byte]) * length for byte in range(256) for length in (1, 90)]
+    for line in lines:
+        with Raw(status.port) as raw:
+            raw.send(b"GET /" + line + b"?secret HTTP/1.1\r\nHost: a\r\n\r\n").response()
+        if line[0] % 16 == 15:
+            response = exchange(status.port, get("/status"))
+            assert len(response.content) <= 14_000
+            assert b"secret" not in response.content
+            told = json.loads(response.content)["connections"]
+            assert 14 <= len(told) <= 32
+            assert all(len(connection["request"]) <= 124 for connection in told)
+            assert sum(connection.get("asking", False) for connection in told) == 1
+
+
+def test_of_many_connections_the_newest_of_both_kinds_are_told(site: Site) -> None:
+    """At most 32, of them 12 that were closed."""
+    with pooled_httpd.Server(site.root, status_path="/status", log_level="off") as server, ExitStack() as stack:
+        for _ in range(20):
+            exchange(server.port, get("/a.txt"))
+        eventually(lambda: server.stats().active_connections == 0)
+        for _ in range(50):
+            assert stack.enter_context(Raw(server.port)).send(get("/a.txt")).response().status == 200
+        told = json.loads(exchange(server.port, get("/status")).content)["connections"]
+        numbers = [connection["number"] for connection in told]
+        assert numbers == [70, *range(69, 50, -1), *range(19, 7, -1)]
+        assert [connection["state"] for connection in told[20:]] == ["CLOSED"] * 12
 
 
 def test_prometheus_reads_it(status: pooled_httpd.Server) -> None:

@@ -64,6 +64,16 @@ impl<F> Connection<F> {
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 
+    /// The same without its version, where it could be taken apart.
+    pub(super) fn method_and_target(&self) -> &[u8] {
+        let target = self.request.line.target;
+        // The line begins the request, and its parts count from there.
+        self.received_bytes()
+            .get(..target.end())
+            .filter(|target| !target.is_empty())
+            .unwrap_or_else(|| self.request_line())
+    }
+
     /// The value of the first field line of that name.
     fn field_value(&self, name: FieldName) -> Option<&[u8]> {
         let fields = self.request.fields.iter(&self.lease.as_ref()?.pool);

@@ -144,10 +144,7 @@ impl<F> Connection<F> {
         }
         match self.request.lookup {
             Lookup::Nothing => {}
-            Lookup::Statistics => {
-                self.reply_with_statistics(core);
-                return None;
-            }
+            Lookup::Statistics => return Some(Step::Tell),
             Lookup::Registered => return self.answer_as_registered(core),
             _ => return Some(Step::Open),
         }

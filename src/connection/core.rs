@@ -2,6 +2,7 @@
 
 use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Leases;
+use super::recent::Recent;
 use super::{State, Time};
 use crate::alloc::thread_heap_use;
 use crate::canned::CannedAnswers;
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) tracer: Tracer,
     pub(super) leases: Leases,
     pub(super) deadlines: Deadlines,
+    /// Kept where the statistics can be asked for.
+    pub(super) recent: Option<Box<Recent>>,
     pub(super) date: DateCache,
     pub(super) now: Now,
     /// The answers that were registered.
@@ -82,6 +85,7 @@ impl Core {
         Self {
             leases: Leases::new(limits.max_connections, limits.buffer_size, limits.pool_size),
             deadlines: Deadlines::new(limits.max_connections, durations),
+            recent: site.status_name.as_ref().map(|_| Box::new(Recent::new(limits.max_connections))),
             date: DateCache::new(0),
             now: Now::default(),
             canned: Box::default(),
@@ -112,6 +116,9 @@ impl Core {
         self.next_number = 0;
         if let Some(capture) = &mut self.capture {
             capture.clear();
+        }
+        if let Some(recent) = &mut self.recent {
+            recent.forget();
         }
     }
 

@@ -90,8 +90,9 @@ impl<F> Connection<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Value;
     use crate::connection::deadlines::DeadlineKind;
-    use crate::connection::table::tests::{TestTable, table};
+    use crate::connection::table::tests::{TestTable, table, table_of};
     use crate::connection::{Connection, Input, Now, Table, Time};
     use crate::http::Span;
     use crate::http::request_line::RequestLine;
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn server_wide_invariants_are_caught() {
         type BreakTable = fn(&mut TestTable);
-        let breaks: [(&str, BreakTable); 3] = [
+        let breaks: [(&str, BreakTable); 4] = [
             ("slots_add_up", |test| {
                 test.table.free.pop();
             }),
@@ -211,9 +212,13 @@ mod tests {
                 let held: Vec<_> = std::iter::from_fn(|| test.table.core.leases.take()).collect();
                 assert!(held.len() > test.table.active());
             }),
+            ("record_adds_up", |test| {
+                let recent = test.table.core.recent.as_mut().expect("the statistics can be asked for");
+                recent.opened(3);
+            }),
         ];
         for (name, corrupt) in breaks {
-            let (mut test, _) = table();
+            let (mut test, _) = table_of(&[("status_path", Value::Text("/status".into()))]);
             test.table.core.panic_on_violation = false;
             test.table.check_invariants();
             corrupt(&mut test);

@@ -24,6 +24,7 @@ mod pool;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod probe;
 mod reading;
+mod recent;
 mod replying;
 mod sending;
 mod state;
@@ -140,6 +141,9 @@ pub struct Connection<F> {
     request_started_at: Time,
     requests: u64,
     responses: u64,
+    /// The bytes received and handed to the kernel since it was accepted.
+    received: u64,
+    sent: u64,
     /// The peer has closed its sending side.
     input_ended: bool,
     /// In CLOSING: whether to wait for the peer's end, so that no reset destroys the answer.
@@ -174,6 +178,8 @@ impl<F> Connection<F> {
             request_started_at: Time::default(),
             requests: 0,
             responses: 0,
+            received: 0,
+            sent: 0,
             input_ended: false,
             linger: false,
             resets: false,
@@ -197,11 +203,15 @@ impl<F> Connection<F> {
             heap_calls_at_accept: Core::heap_calls(),
             ..Self::new(self.slot)
         };
+        if let Some(recent) = &mut core.recent {
+            recent.opened(self.slot);
+        }
         self.record(core, Event::Accepted(peer));
         self.transition(core, State::ReadingRequestLine);
     }
 
     fn free(&mut self, core: &mut Core) {
+        self.remember_end(core);
         self.record(core, Event::Closed);
         let milliseconds = core.now.time.since(self.accepted_at) / 1_000_000;
         self.record(core, Event::Lifetime(milliseconds, Core::heap_calls().wrapping_sub(self.heap_calls_at_accept)));
@@ -278,6 +288,7 @@ impl<F> Connection<F> {
     fn end_request(&mut self, core: &mut Core) {
         self.log_access(core);
         self.capture(core);
+        self.remember_answer(core);
         self.reply = None;
         if self.registered.is_some() {
             self.registered = None;

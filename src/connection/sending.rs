@@ -111,6 +111,8 @@ impl<'a> FileName<'a> {
 pub(super) enum Step {
     Wait,
     Open,
+    /// The table is to answer with the statistics, and then to ask again.
+    Tell,
     ReadFile,
     List,
     Send,
@@ -120,9 +122,9 @@ pub(super) enum Step {
 }
 
 impl<F> Connection<F> {
-    /// Goes as far as it can without the driver and says what it needs then.
-    pub(super) fn next_action(&mut self, core: &mut Core) -> Action<'_, F> {
-        let step = self.next_step(core);
+    /// The step as the driver takes it.
+    #[inline]
+    pub(super) fn action(&mut self, step: Step) -> Action<'_, F> {
         let output = self.output_start..self.output_end;
         if step == Step::Open {
             return Action::Open { name: self.name(), codings: self.codings() };
@@ -166,7 +168,9 @@ impl<F> Connection<F> {
         }
     }
 
-    fn next_step(&mut self, core: &mut Core) -> Step {
+    /// Goes as far as it can without the driver and says what it needs then.
+    #[inline]
+    pub(super) fn next_step(&mut self, core: &mut Core) -> Step {
         loop {
             let step = match self.state {
                 State::Free => Some(Step::Wait),
@@ -270,6 +274,7 @@ impl<F> Connection<F> {
     /// The kernel took `count` bytes of the send buffer.
     pub(super) fn sent(&mut self, core: &mut Core, count: usize) {
         core.counters.bytes_sent.add(count as u64);
+        self.sent += count as u64;
         if self.is_played() {
             return self.piece_sent(core, count);
         }
@@ -308,6 +313,7 @@ impl<F> Connection<F> {
     /// `count` bytes of the file went to the kernel; none means that the file has ended.
     pub(super) fn file_sent(&mut self, core: &mut Core, count: u64) {
         core.counters.bytes_sent.add(count);
+        self.sent += count;
         core.deadlines.arm(self.slot, DeadlineKind::Send, core.now.time);
         self.file_advanced(core, count);
     }

@@ -3,6 +3,8 @@
 use super::core::{Core, Now};
 use super::deadlines::{DeadlineKind, Deadlines};
 use super::lease::Lease;
+use super::recent::Recent;
+use super::sending::Step;
 use super::{Action, CONTENT_ROOM, Connection, InMemory, Listed, OpenError, Opened, State, Time};
 use crate::canned::CannedAnswers;
 use crate::capture::Capture;
@@ -75,6 +77,12 @@ impl<F> Table<F> {
     #[must_use]
     pub fn slot_bytes() -> usize {
         size_of::<Connection<F>>() + Deadlines::heap_bytes(1) + size_of::<u32>() + size_of::<Lease>()
+    }
+
+    /// The heap memory of the record of connections, in bytes; none where nobody can ask for it.
+    #[must_use]
+    pub fn record_bytes(limits: &Limits, site: &Site) -> usize {
+        if site.status_name.is_some() { Recent::heap_bytes(limits.max_connections) } else { 0 }
     }
 
     /// The heap memory of a lease's receive and send buffer, in bytes.
@@ -252,11 +260,13 @@ impl<F> Table<F> {
         match input {
             Input::Bytes(count) => {
                 core.counters.bytes_received.add(count as u64);
+                connection.received += count as u64;
                 connection.take_input(core, count);
             }
             Input::Drained(count) => {
                 core.counters.bytes_received.add(count as u64);
                 connection.drained += count;
+                connection.received += count as u64;
             }
             Input::Nothing => connection.rest(core),
             Input::End => connection.input_ended = true,
@@ -266,7 +276,13 @@ impl<F> Table<F> {
 
     /// What the driver is to do next for `slot`.
     pub fn next_action(&mut self, slot: u32) -> Action<'_, F> {
-        self.connections[slot as usize].next_action(&mut self.core)
+        loop {
+            match self.connections[slot as usize].next_step(&mut self.core) {
+                Step::Wait => return Action::Wait,
+                Step::Tell => self.reply_with_statistics(slot),
+                step => return self.connections[slot as usize].action(step),
+            }
+        }
     }
 
     /// What became of [`Action::Open`].
@@ -397,10 +413,18 @@ impl<F> Table<F> {
             ("leases_add_up", self.core.leases.held() <= self.active()),
         ];
         for (name, holds) in checks {
-            if !self.core.check(holds) {
-                self.core.tracer.record(None, Event::Violated(name));
-                assert!(!self.core.panic_on_violation, "invariant violated: {name}");
-            }
+            self.hold(name, holds);
+        }
+        if let Some(recent) = &self.core.recent {
+            self.hold("record_adds_up", recent.open_count() as u64 == self.core.counters.active_connections.get());
+        }
+    }
+
+    /// Counts a check of the server's own, and tells where it does not hold.
+    fn hold(&mut self, name: &'static str, holds: bool) {
+        if !self.core.check(holds) {
+            self.core.tracer.record(None, Event::Violated(name));
+            assert!(!self.core.panic_on_violation, "invariant violated: {name}");
         }
     }
 }

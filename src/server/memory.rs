@@ -23,6 +23,8 @@ pub struct MemoryPlan {
     pub slot: usize,
     /// Sockets, ready queue, events and scratch memory of the loop.
     pub tables: usize,
+    /// The record of connections, where the statistics can be asked for over HTTP.
+    pub record: usize,
     /// The hot-file cache.
     pub cache: usize,
     /// The log ring, and that of the access log where it is on.
@@ -42,6 +44,7 @@ impl MemoryPlan {
             pool: Pool::heap_bytes(limits.pool_size),
             slot: Table::<OpenFile>::slot_bytes(),
             tables: EventLoop::table_bytes(config),
+            record: Table::<OpenFile>::record_bytes(limits, &config.site),
             cache: Root::cache_bytes(config.cache_size),
             log_ring: ring_bytes(config.access_log.is_some()),
         }
@@ -79,6 +82,7 @@ impl MemoryPlan {
     pub fn total(&self) -> usize {
         self.connections.saturating_mul(self.receive_buffer + self.send_buffer + self.pool + self.slot)
             + self.tables
+            + self.record
             + self.cache
             + self.log_ring
     }
@@ -89,17 +93,19 @@ impl Display for MemoryPlan {
         let grouped = |bytes: usize| Grouped(bytes as u64);
         write!(
             out,
-            "Memory: {} × (receive buffer {} + send buffer {} + pool {} + slot {}) + tables {} + cache {} + log ring {} = {} bytes",
+            "Memory: {} × (receive buffer {} + send buffer {} + pool {} + slot {}) + tables {} + ",
             grouped(self.connections),
             grouped(self.receive_buffer),
             grouped(self.send_buffer),
             grouped(self.pool),
             grouped(self.slot),
             grouped(self.tables),
-            grouped(self.cache),
-            grouped(self.log_ring),
-            grouped(self.total())
-        )
+        )?;
+        if self.record > 0 {
+            write!(out, "record of connections {} + ", grouped(self.record))?;
+        }
+        let (cache, log_ring, total) = (grouped(self.cache), grouped(self.log_ring), grouped(self.total()));
+        write!(out, "cache {cache} + log ring {log_ring} = {total} bytes")
     }
 }
 
@@ -115,13 +121,20 @@ mod tests {
 
     #[test]
     fn the_sum_is_what_is_taken() {
-        for (connections, pool_size, access_log) in
-            [(1_i128, 256_i128, "off"), (128, 4096, "json"), (1000, 10_000, "off")]
-        {
+        for (connections, pool_size, access_log, status_path) in [
+            (1_i128, 256_i128, "off", "none"),
+            (128, 4096, "json", "none"),
+            (1000, 10_000, "off", "none"),
+            (1, 256, "off", "/status"),
+            (20_000, 256, "off", "/status"),
+        ] {
             let mut options = Options::new(".", "127.0.0.1");
             options.set("max_connections", Value::Integer(connections)).expect("it is in range");
             options.set("pool_size", Value::Integer(pool_size)).expect("it is in range");
             options.set("access_log", Value::Text(access_log.into())).expect("it is a format");
+            if status_path != "none" {
+                options.set("status_path", Value::Text(status_path.into())).expect("it is a path");
+            }
             let config = options.config().expect("they agree");
             let plan = MemoryPlan::of(&config).total();
             let (listener, _) = listen("127.0.0.1", 0).expect("loopback can be bound");

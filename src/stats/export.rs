@@ -3,6 +3,12 @@
 //! Both are written by the loop itself between two answers, so they read the live numbers and write into memory that is there
 //! already: no heap, no lock, and no more than [`MAX_EXPORT`] bytes whatever the numbers are.
 
+mod connections;
+mod json;
+
+pub use connections::{LINE_BYTES, MAX_CONNECTIONS, ToldConnection};
+pub use json::{Pools, json};
+
 use super::{BUCKETS, Counter, Numbers, Timeout, bucket_bounds};
 use crate::connection::State;
 use crate::http::{Reject, Status};
@@ -30,6 +36,13 @@ impl Write for Text<'_> {
         place.copy_from_slice(text.as_bytes());
         self.length += text.len();
         Ok(())
+    }
+}
+
+impl Text<'_> {
+    /// How much still fits, in bytes.
+    fn room(&self) -> usize {
+        self.memory.len() - self.length
     }
 }
 
@@ -76,50 +89,6 @@ impl fmt::Display for Seconds {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
     }
-}
-
-/// Writes one JSON object: the names of `ServerStats.as_dict()`, and `draining` and `version`. Returns its length, or nothing
-/// where `memory` is too small; [`MAX_EXPORT`] bytes are enough.
-#[must_use]
-pub fn json(numbers: &Numbers, uptime_seconds: f64, draining: bool, memory: &mut [u8]) -> Option<usize> {
-    written(memory, |out| {
-        write!(out, "{{\"version\":\"{VERSION}\",\"draining\":{draining},\"uptime\":{:.6}", uptime(uptime_seconds))?;
-        for ((name, value), family) in Numbers::SCALARS.iter().zip(numbers.scalars()).zip(&FAMILIES) {
-            if family.kind != Kind::InHistogram {
-                write!(out, ",\"{name}\":{value}")?;
-            }
-        }
-        let occurred = |counter: &&Counter| counter.get() != 0;
-        let other = other_responses(numbers);
-        let statuses = statuses(numbers, &other).filter(|(_, counter)| occurred(counter));
-        json_object(out, "responses", statuses)?;
-        let rejects = Reject::ALL.iter().zip(&numbers.rejects).filter(|(_, counter)| occurred(counter));
-        json_object(out, "rejects", rejects.map(|(reject, counter)| (reject.name(), counter)))?;
-        json_object(out, "timeouts", Timeout::ALL.iter().map(|kind| kind.name()).zip(&numbers.timeouts))?;
-        json_object(out, "states", State::ALL.iter().map(|state| state.name()).zip(&numbers.states).skip(1))?;
-        out.write_str(",\"latency\":[")?;
-        let mut separator = "";
-        for (bucket, counter) in numbers.latency.iter().enumerate().filter(|(_, counter)| occurred(counter)) {
-            let (from, to) = bucket_bounds(bucket);
-            write!(out, "{separator}[{},{},{}]", Seconds(from), Seconds(to), counter.get())?;
-            separator = ",";
-        }
-        out.write_str("]}\n")
-    })
-}
-
-fn json_object<'a, N: fmt::Display>(
-    out: &mut Text<'_>,
-    name: &str,
-    members: impl Iterator<Item = (N, &'a Counter)>,
-) -> fmt::Result {
-    write!(out, ",\"{name}\":{{")?;
-    let mut separator = "";
-    for (name, counter) in members {
-        write!(out, "{separator}\"{name}\":{}", counter.get())?;
-        separator = ",";
-    }
-    out.write_char('}')
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,13 +257,19 @@ mod tests {
 
     type Export = fn(&Numbers, f64, bool, &mut [u8]) -> Option<usize>;
 
+    pub(super) const POOLS: Pools = Pools { total: 128, in_use: 3, size: 4096 };
+
+    fn json(numbers: &Numbers, uptime_seconds: f64, draining: bool, memory: &mut [u8]) -> Option<usize> {
+        super::json(numbers, uptime_seconds, draining, POOLS, std::iter::empty(), memory)
+    }
+
     fn text(export: Export, numbers: &Numbers, uptime_seconds: f64, draining: bool) -> String {
         let mut memory = [0; MAX_EXPORT];
         let length = export(numbers, uptime_seconds, draining, &mut memory).expect("it fits");
         String::from_utf8(memory[..length].to_vec()).expect("it is text")
     }
 
-    fn all_at(value: u64) -> Counters {
+    pub(super) fn all_at(value: u64) -> Counters {
         let counters = Counters::default();
         let Numbers { responses, other_responses, rejects, timeouts, states, latency, .. } = &*counters;
         let arrays = [&responses[..], &other_responses[..1], rejects, timeouts, states, latency];
@@ -372,7 +347,8 @@ mod tests {
              \"timeouts\":{\"header\":0,\"keepalive\":0,\"content\":0,\"send\":4},\
              \"states\":{\"READING_REQUEST_LINE\":0,\"READING_HEADERS\":0,\"READING_CONTENT\":0,\"PROCESSING\":0,\
              \"SENDING_RESPONSE\":0,\"CLOSING\":5},\
-             \"latency\":[[0.000080,0.000096,1],[117.440512,134.217728,1]]}\n"
+             \"latency\":[[0.000080,0.000096,1],[117.440512,134.217728,1]],\
+             \"pools\":{\"total\":128,\"in_use\":3,\"size\":4096},\"connections\":[]}\n"
         ));
         assert!(text(json, &counters, -1.0, true).contains("\"draining\":true,\"uptime\":0.000000,"));
         assert!(text(json, &counters, f64::NAN, true).contains("\"uptime\":0.000000,"));

@@ -1,7 +1,7 @@
 //! A table with a driver that answers every name with one small file, for the tests of this module.
 
 use super::*;
-use crate::config::Options;
+use crate::config::{Options, Value};
 use crate::connection::FileFacts;
 use crate::trace::{Drain, Level, Logger, Sink, trace};
 use std::fmt;
@@ -24,9 +24,15 @@ pub(in crate::connection) fn table() -> (TestTable, u32) {
 
 /// The same with another value for one option.
 pub(in crate::connection) fn table_with(option: &str, value: i128) -> (TestTable, u32) {
+    table_of(&[(option, Value::Integer(value))])
+}
+
+/// The same with other values for some options.
+pub(in crate::connection) fn table_of(values: &[(&str, Value)]) -> (TestTable, u32) {
     let mut options = Options::new("www", "127.0.0.1");
-    options.set(option, crate::config::Value::Integer(value)).expect("it is in range");
-    options.set("max_connections", crate::config::Value::Integer(4)).expect("it is in range");
+    for (option, value) in [("max_connections", Value::Integer(4))].iter().chain(values) {
+        options.set(option, value.clone()).expect("it is in range");
+    }
     let config = options.config().expect("the options agree");
     let (tracer, drain, _) = trace(Level::Debug);
     let mut test = TestTable {
