@@ -7,7 +7,7 @@ PORT ?= 8080
 ROOT ?= www
 
 .PHONY: run test test-rust test-python lint bench micro instructions instructions-record python verdicts soak loom sanitize fuzz
-.PHONY: fuzz-short fuzz-merge notebooks clean
+.PHONY: fuzz-short fuzz-merge notebooks dist clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -22,7 +22,7 @@ target/release/null_server:
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet 'maturin>=1.16,<2'
+	$(BIN)/python -m pip install --quiet 'maturin[zig]>=1.16,<2'
 	touch $@
 
 # The extension, built for the virtual environment with everything that tests and checks need.
@@ -94,5 +94,17 @@ SOAK_SECONDS ?= 600
 soak: python target/release/httpserver
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -rP tests/test_soak.py
 
+# What is installed where there is no compiler: a wheel for every Python from 3.11 on, one for each free-threaded Python in
+# FREE_THREADED (python3.14t and later; it need not be installed), and the source distribution. Zig links for the glibc of
+# manylinux2014, and paths of this machine are kept out: the same source and compiler make the same bytes.
+DIST ?= dist
+FREE_THREADED ?= $(notdir $(shell which python3.14t python3.15t python3.16t 2>/dev/null))
+CARGO_HOME ?= $(HOME)/.cargo
+dist: $(VENV)/installed
+	rm -rf $(DIST)
+	PATH="$(CURDIR)/$(BIN):$$PATH" RUSTFLAGS="$(RUSTFLAGS) --remap-path-prefix=$(CARGO_HOME)=cargo" $(BIN)/maturin build --quiet \
+		--locked --zig --compatibility manylinux2014 --out $(DIST) -i $(BIN)/python $(FREE_THREADED:%=-i %)
+	$(BIN)/maturin sdist --out $(DIST)
+
 clean:
-	rm -rf target fuzz/target fuzz/found $(VENV)
+	rm -rf target dist fuzz/target fuzz/found $(VENV)
