@@ -7,7 +7,7 @@ PORT ?= 8080
 ROOT ?= www
 
 .PHONY: run test test-rust test-python lint bench micro instructions instructions-record python verdicts soak loom sanitize fuzz
-.PHONY: fuzz-short fuzz-merge notebooks dist clean
+.PHONY: fuzz-short fuzz-merge notebooks dist docs drawings clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -27,7 +27,7 @@ $(VENV)/installed: pyproject.toml
 
 # The extension, built for the virtual environment with everything that tests and checks need.
 python: $(VENV)/installed
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,observe,notebook,lint
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,observe,notebook,lint,docs
 
 test: test-rust test-python
 
@@ -61,8 +61,8 @@ lint: python
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
 	cargo clippy --locked --all-targets --workspace -- -D warnings
-	$(BIN)/ruff format --check python tests benches notebooks
-	$(BIN)/ruff check python tests benches notebooks
+	$(BIN)/ruff format --check python tests benches notebooks docs
+	$(BIN)/ruff check python tests benches notebooks docs
 	$(BIN)/mypy
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
@@ -106,5 +106,13 @@ dist: $(VENV)/installed
 		--locked --zig --compatibility manylinux2014 --out $(DIST) -i $(BIN)/python $(FREE_THREADED:%=-i %)
 	$(BIN)/maturin sdist --out $(DIST)
 
+# The API reference, from the stubs and docstrings, to docs/build/index.html: whatever is wrong with it is an error.
+docs: python
+	$(BIN)/python docs/reference.py
+
+# The drawings in docs and the table of states, from the server's own table.
+drawings: python
+	$(BIN)/python docs/drawings.py
+
 clean:
-	rm -rf target dist fuzz/target fuzz/found $(VENV)
+	rm -rf target dist docs/build fuzz/target fuzz/found $(VENV)
