@@ -30,12 +30,15 @@ WHEN = {
     ("READING_CONTENT", "PROCESSING"): "The content has been taken in; or it is refused, or took too long.",
     ("READING_CONTENT", "CLOSING"): "The peer is gone, or the server stops.",
     ("PROCESSING", "SENDING_RESPONSE"): "The head of the response is made, and the file, if any, is at hand.",
-    ("PROCESSING", "CLOSING"): "The peer is gone before its answer is made.",
+    (
+        "PROCESSING",
+        "CLOSING",
+    ): "The peer is gone before its answer is made, or the server stops while a test lets it wait.",
     ("SENDING_RESPONSE", "READING_REQUEST_LINE"): "All is sent and the connection persists.",
     (
         "SENDING_RESPONSE",
         "CLOSING",
-    ): "All is sent and the connection ends; or the peer is gone, or takes nothing any more.",
+    ): "All is sent and it was the last; the peer is gone or takes no more; a test breaks it.",
     ("CLOSING", "FREE"): "The peer has closed too, or a second is over, or there is nothing to wait for.",
 }
 #: What stands beside an arrow down to the next state.

@@ -25,6 +25,7 @@ from typing import Any
 import pdoc
 import pdoc.doc
 import pdoc.render
+from _pytest.fixtures import FixtureFunctionDefinition
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pooled_httpd"
@@ -50,7 +51,7 @@ def stand_in(source: Path, place: Path) -> None:
     Options have a table of their own, and no room in a signature.
     """
     copy = place / PACKAGE
-    shutil.copytree(source / PACKAGE, copy, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(source, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     stub = (copy / "_native.pyi").read_text()
     summary, quotes, rest = stub.partition('"""\n')
     (copy / "_native.py").write_text(f"{summary}{quotes}\nfrom __future__ import annotations\n{rest}")
@@ -61,8 +62,14 @@ def stand_in(source: Path, place: Path) -> None:
 
 def public_modules(place: Path) -> list[str]:
     """Return the names of all modules that the reference has, parents before children."""
-    found = pkgutil.walk_packages([str(place / PACKAGE)], f"{PACKAGE}.", onerror=_raise)
-    return [PACKAGE, *sorted(module.name for module in found if not HIDDEN.search(module.name))]
+    packages = sorted(path.parent.name for path in place.glob("*/__init__.py"))
+    found = {module.name for name in packages for module in walk(place, name)}
+    return sorted({name for name in (*packages, *found) if not HIDDEN.search(name)})
+
+
+def walk(place: Path, package: str) -> Iterator[pkgutil.ModuleInfo]:
+    """Find the modules of a package."""
+    return pkgutil.walk_packages([str(place / package)], f"{package}.", onerror=_raise)
 
 
 def _raise(name: str) -> None:
@@ -106,6 +113,15 @@ def adopt(module: pdoc.doc.Module) -> None:
             for name, value in vars(base).items():
                 if name not in vars(heir) and (not name.startswith("_") or name in ("__enter__", "__exit__")):
                     setattr(heir, name, value)
+
+
+def tidy_plugin(module: pdoc.doc.Module) -> None:
+    """Describe fixtures of pytest as the functions that they are, and leave out hooks, which only pytest calls."""
+    for name, value in list(vars(module.obj).items()):
+        if isinstance(value, FixtureFunctionDefinition):
+            setattr(module.obj, name, value._get_wrapped_function())
+        elif name.startswith("pytest_") and inspect.isfunction(value):
+            delattr(module.obj, name)
 
 
 def members(space: pdoc.doc.Module | pdoc.doc.Class) -> Iterator[pdoc.doc.Doc[Any]]:
@@ -191,6 +207,7 @@ def write(source: Path, build: Path) -> list[str]:
                 raise SystemExit("docs/reference.py has to be run on its own: the package is imported already")
             for module in modules.values():
                 adopt(module)
+                tidy_plugin(module)
             add_options(modules[PACKAGE], types_of_options((source / PACKAGE / "_native.pyi").read_text()))
             known = set(names)
             for module in modules.values():

@@ -27,7 +27,7 @@ from support import ROOT, need
 pytestmark = pytest.mark.timeout(600)
 
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
-PACKAGE = ROOT / "python" / "pooled_httpd"
+SOURCE = ROOT / "python"
 #: The largest that a wheel may be, in bytes: one with its symbols left in has over three times that.
 LARGEST = 1_500_000
 #: Fast to build: who tests how a build goes does not need its result to be fast.
@@ -158,9 +158,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def files_of_package() -> set[str]:
-    """Return what a wheel must have of the package, besides the extension."""
-    paths = [path for suffix in ("*.py", "*.pyi", "py.typed", "*.css", "*.js") for path in PACKAGE.rglob(suffix)]
-    return {f"pooled_httpd/{path.relative_to(PACKAGE)}" for path in paths}
+    """Return what a wheel must have of the packages, besides the extension: all that is no by-product."""
+    paths = [path for path in SOURCE.rglob("*") if path.is_file() and path.suffix not in (".so", ".pyc")]
+    return {str(path.relative_to(SOURCE)) for path in paths}
 
 
 def assert_whole(wheel: Path, extension: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pooled_httpd
+import pooled_httpd_pytest
 import pytest
 from planted import FAULTS
 from pooled_httpd import attack
@@ -156,11 +157,12 @@ def test_links_between_the_documents_lead_somewhere() -> None:
 
 
 def public_modules() -> Iterator[ModuleType]:
-    """Every module of the package that has docstrings for readers."""
-    yield pooled_httpd
-    for module in pkgutil.walk_packages(pooled_httpd.__path__, "pooled_httpd."):
-        if "._" not in module.name and ".test_" not in module.name:
-            yield importlib.import_module(module.name)
+    """Every module of our packages that has docstrings for readers."""
+    for package in (pooled_httpd, pooled_httpd_pytest):
+        yield package
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if "._" not in module.name and ".test_" not in module.name:
+                yield importlib.import_module(module.name)
 
 
 def docstrings(module: ModuleType) -> Iterator[tuple[str, str]]:
@@ -207,10 +209,11 @@ def test_the_reference_is_whole(tmp_path: Path) -> None:
     done = script("reference.py", "--build", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     pages = {str(page.relative_to(tmp_path)) for page in tmp_path.rglob("*.html")}
-    assert {"index.html", "pooled_httpd.html", "pooled_httpd/errors.html", "pooled_httpd/attack.html"} <= pages
+    assert {"index.html", "pooled_httpd.html", "pooled_httpd/errors.html", "pooled_httpd_pytest.html"} <= pages
     page = (tmp_path / "pooled_httpd.html").read_text()
     for name in pooled_httpd.__all__:
-        assert f'id="{name}"' in page, name
+        is_module = inspect.ismodule(getattr(pooled_httpd, name))
+        assert f"pooled_httpd/{name}.html" in pages if is_module else f'id="{name}"' in page, name
     for name in (name for name in dir(pooled_httpd.ServerStats) if not name.startswith("_")):
         assert f'id="ServerStats.{name}"' in page, name
     for name in (name for name in dir(pooled_httpd.Server) if not name.startswith("_")):
@@ -240,7 +243,8 @@ def changed_package(place: Path, file: str, right: str, wrong: str) -> None:
     """Put another text into a file of the package in ``place``, which gets one where it has none."""
     source = place / "pooled_httpd"
     if not source.exists():
-        shutil.copytree(ROOT / "python" / "pooled_httpd", source, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        without = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(ROOT / "python", place, ignore=without, dirs_exist_ok=True)
     text = (source / file).read_text() if right else ""
     assert right in text
     (source / file).write_text(text.replace(right, wrong) if right else wrong)
