@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +19,6 @@ import pooled_httpd
 import pooled_httpd_pytest
 import pytest
 from planted import FAULTS
-from pooled_httpd import attack
-from pooled_httpd.attack import strategies
 from pooled_httpd.attack.catalogue import CASES
 from support import PATIENCE, ROOT, Program, need
 
@@ -188,15 +185,24 @@ def examples() -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("module", "code"), list(examples()))
-def test_the_examples_in_docstrings_run(module: ModuleType, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each with the names of its module, the public ones of the package and its kit, and a server."""
-    monkeypatch.chdir(ROOT)
-    hypothesis = importlib.import_module("hypothesis")
-    kit = {name: getattr(attack, name) for name in attack.__all__}
-    more = {"given": hypothesis.given, "strategies": strategies, "urllib": urllib}
-    with pooled_httpd.Server(ROOT / "www", log_level="off") as server:
-        names = {**vars(module), **kit, **more, "pooled_httpd": pooled_httpd, "server": server}
-        exec(compile(code.replace("8080", str(server.port)), str(module.__file__), "exec"), names)
+def test_the_examples_in_docstrings_run(module: ModuleType, code: str) -> None:
+    """Each in a process of its own, with the names of its module and of the kit, and a server."""
+    with_names = (
+        "import importlib, sys, urllib.request\n"
+        "import hypothesis, pooled_httpd, pooled_httpd.attack as kit\n"
+        "from pooled_httpd.attack import strategies\n"
+        "name, code = sys.argv[1:]\n"
+        "module = importlib.import_module(name)\n"
+        "names = {key: getattr(kit, key) for key in kit.__all__}\n"
+        "names |= {'given': hypothesis.given, 'strategies': strategies}\n"
+        "names |= {'urllib': urllib, 'pooled_httpd': pooled_httpd}\n"
+        "with pooled_httpd.Server('www', log_level='off') as server:\n"
+        "    code = code.replace('8080', str(server.port)).replace('9100', '0')\n"
+        "    exec(compile(code, module.__file__, 'exec'), {**vars(module), **names, 'server': server})\n"
+    )
+    command = [sys.executable, "-c", with_names, module.__name__, code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_there_are_examples_in_docstrings() -> None:
