@@ -7,7 +7,7 @@ PORT ?= 8080
 ROOT ?= www
 
 .PHONY: run test test-rust test-python lint bench micro instructions instructions-record python verdicts soak loom sanitize fuzz
-.PHONY: fuzz-short fuzz-merge notebooks clean
+.PHONY: fuzz-short fuzz-merge notebooks dist docs drawings clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -22,12 +22,12 @@ target/release/null_server:
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet 'maturin>=1.16,<2'
+	$(BIN)/python -m pip install --quiet 'maturin[zig]>=1.16,<2'
 	touch $@
 
 # The extension, built for the virtual environment with everything that tests and checks need.
 python: $(VENV)/installed
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,observe,notebook,lint
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release --locked --extras test,attack,bench,observe,notebook,lint,docs
 
 test: test-rust test-python
 
@@ -61,8 +61,8 @@ lint: python
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
 	cargo clippy --locked --all-targets --workspace -- -D warnings
-	$(BIN)/ruff format --check python tests benches notebooks
-	$(BIN)/ruff check python tests benches notebooks
+	$(BIN)/ruff format --check python tests benches notebooks docs
+	$(BIN)/ruff check python tests benches notebooks docs
 	$(BIN)/mypy
 	$(BIN)/stubtest pooled_httpd --mypy-config-file pyproject.toml
 
@@ -94,5 +94,25 @@ SOAK_SECONDS ?= 600
 soak: python target/release/httpserver
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -rP tests/test_soak.py
 
+# What is installed where there is no compiler: a wheel for every Python from 3.11 on, one for each free-threaded Python in
+# FREE_THREADED (python3.14t and later; it need not be installed), and the source distribution. Zig links for the glibc of
+# manylinux2014, and paths of this machine are kept out: the same source and compiler make the same bytes.
+DIST ?= dist
+FREE_THREADED ?= $(notdir $(shell which python3.14t python3.15t python3.16t 2>/dev/null))
+CARGO_HOME ?= $(HOME)/.cargo
+dist: $(VENV)/installed
+	rm -rf $(DIST)
+	PATH="$(CURDIR)/$(BIN):$$PATH" RUSTFLAGS="$(RUSTFLAGS) --remap-path-prefix=$(CARGO_HOME)=cargo" $(BIN)/maturin build --quiet \
+		--locked --zig --compatibility manylinux2014 --out $(DIST) -i $(BIN)/python $(FREE_THREADED:%=-i %)
+	$(BIN)/maturin sdist --out $(DIST)
+
+# The API reference, from the stubs and docstrings, to docs/build/index.html: whatever is wrong with it is an error.
+docs: python
+	$(BIN)/python docs/reference.py
+
+# The drawings in docs and the table of states, from the server's own table.
+drawings: python
+	$(BIN)/python docs/drawings.py
+
 clean:
-	rm -rf target fuzz/target fuzz/found $(VENV)
+	rm -rf target dist docs/build fuzz/target fuzz/found $(VENV)

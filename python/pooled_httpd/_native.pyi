@@ -13,6 +13,7 @@ __all__ = [
     "ServerStats",
     "_keep_requests",
     "_keep_story",
+    "_legal_changes",
     "_open_connections",
     "_requests",
     "_reset",
@@ -98,7 +99,8 @@ class _Memory(TypedDict):
 class Server:
     """What ``pooled_httpd.Server`` derives from, which is the one to use."""
 
-    def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self: ...
+    def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self:
+        """Bind the port, 0 or None for any; nothing is served yet."""
     @property
     def port(self) -> int:
         """The TCP port that it listens on; true before it runs. 0 where it listens on a Unix socket."""
@@ -328,6 +330,9 @@ def options() -> list[tuple[str, str, str]]:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run the command line, the program's name first, and return its exit status, with which the process is to end."""
+
+def _legal_changes() -> list[tuple[str, str]]:
+    """The table of the legal changes of a connection's state, as pairs of names, for what draws it."""
 
 def _stop_all() -> None: ...
 def _respond(

@@ -9,6 +9,7 @@ mod orders;
 mod server;
 mod stats;
 
+use crate::connection::State;
 use pyo3::prelude::*;
 
 /// The private native module. `pooled_httpd` is its public face.
@@ -33,6 +34,14 @@ mod _native {
     #[pyfunction]
     fn options() -> Vec<(&'static str, &'static str, &'static str)> {
         crate::config::OPTIONS.iter().map(|option| (option.name, option.default, option.help)).collect()
+    }
+
+    /// The table of the legal changes of state, as pairs of names, for what draws it.
+    #[pyfunction]
+    #[pyo3(name = "_legal_changes")]
+    fn legal_changes() -> Vec<(&'static str, &'static str)> {
+        let pairs = State::ALL.iter().flat_map(|from| State::ALL.iter().map(move |to| (from, to)));
+        pairs.filter(|(from, to)| from.may_become(**to)).map(|(from, to)| (from.name(), to.name())).collect()
     }
 
     #[pymodule_init]

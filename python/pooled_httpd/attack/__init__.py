@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+if _missing := [name for name in ("h11", "hypothesis", "rich") if find_spec(name) is None]:
+    raise ModuleNotFoundError(
+        f"pooled_httpd.attack needs {', '.join(_missing)}: pip install 'pooled_httpd[attack]'", name=_missing[0]
+    )
+
 from pooled_httpd.attack.case import Case, Danger, Ends, Family, Level, Outcome
 from pooled_httpd.attack.client import NoResponse, RawClient
 from pooled_httpd.attack.crowd import Crowd

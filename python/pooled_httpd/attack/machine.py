@@ -1,6 +1,6 @@
 """Many connections at once against a live server of this process, its statistics held against a model after every step.
 
-    class TestServer(machine_for(server).TestCase): ...
+    class TestServer(machine_for(server, max_connections=128).TestCase): ...
 
 The model reads what each connection sent (:mod:`pooled_httpd.attack.reference`) and so knows how many answers it must
 get, in which state the server must have it, and what every counter must show. A step ends when the statistics equal
