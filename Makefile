@@ -114,5 +114,26 @@ docs: python
 drawings: python
 	$(BIN)/python docs/drawings.py
 
+# What checks each promise of the README: `make promise-P1` and so on.
+P1_PYTEST := tests/test_heap.py
+P2_PYTEST := tests/test_heap.py
+P2_RUST := server::memory
+P3_PYTEST := tests/test_lifecycle.py tests/test_program.py tests/test_load.py
+P4_RUST := connection::invariants sim::
+P5_PYTEST := tests/test_attack_catalogue.py tests/test_attack_generators.py
+P5_RUST := connection::cases
+P6_PYTEST := tests/test_statistics.py tests/test_attack_machine.py
+P6_RUST := sim::
+P7_PYTEST := tests/test_lifecycle.py
+P8_PYTEST := tests/test_freshness.py
+P8_RUST := file::cache
+P9_PYTEST := tests/test_attacks.py
+P9_RUST := file::
+PROMISES := promise-P1 promise-P2 promise-P3 promise-P4 promise-P5 promise-P6 promise-P7 promise-P8 promise-P9
+.PHONY: $(PROMISES)
+$(PROMISES): promise-%: python target/release/httpserver
+	$(if $($*_RUST),cargo test --locked --lib -- $($*_RUST))
+	$(if $($*_PYTEST),$(BIN)/python -m pytest $($*_PYTEST))
+
 clean:
 	rm -rf target dist docs/build fuzz/target fuzz/found $(VENV)
