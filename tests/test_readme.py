@@ -70,7 +70,7 @@ def test_the_tour_of_who_writes_tests(tmp_path: Path) -> None:
     test = tmp_path / "test_prices.py"
     for text, passes in ((code, True), (code.replace("total_requests=3", "total_requests=4"), False)):
         test.write_text(text)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", test]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(test)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode == 0) == passes, done.stdout
     for told in (
