@@ -31,9 +31,15 @@ impl<F> Connection<F> {
             State::Free => false,
             // So that the end of the peer is noticed; what else comes belongs to its next request.
             State::Processing | State::SendingResponse => {
-                self.is_paused() && !self.input_ended && self.has_input_room()
+                let has_place = self.has_input_room() || self.drains_input();
+                self.is_paused() && !self.input_ended && has_place
             }
         }
+    }
+
+    /// Whether what comes is thrown away: nothing of it will be answered, and behind it comes the peer's end.
+    pub(super) fn drains_input(&self) -> bool {
+        self.state == State::Closing || self.is_paused_for_ever()
     }
 
     fn has_input_room(&self) -> bool {

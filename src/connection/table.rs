@@ -38,7 +38,7 @@ pub enum Room<'a> {
     None,
     /// Here.
     Buffer(&'a mut [u8]),
-    /// Away: they are drained before the close.
+    /// Away: nothing follows but the close.
     Drain,
 }
 
@@ -248,7 +248,7 @@ impl<F> Table<F> {
         if !connection.wants_input() {
             return Room::None;
         }
-        if connection.state == State::Closing {
+        if connection.drains_input() {
             return Room::Drain;
         }
         connection.receive_room(&mut self.core).map_or(Room::None, Room::Buffer)
