@@ -170,6 +170,9 @@ impl<F> Connection<F> {
         self.request.framing = Framing::of(self.received_bytes(), version, names, fields, core.limits.max_content)?;
         self.request.head_length = self.request.scanner.scanned();
         let framing = self.request.framing;
+        if let ContentLength::Bytes(bytes) = framing.content {
+            self.request.remaining = bytes;
+        }
         if framing.content == ContentLength::None {
             self.transition(core, State::Processing);
             return Ok(());
@@ -178,9 +181,6 @@ impl<F> Connection<F> {
             // The peer may or may not go on to send the content, so what follows cannot be told apart.
             self.request.framing.persistent = false;
             return Err(Reject::Expectation);
-        }
-        if let ContentLength::Bytes(bytes) = framing.content {
-            self.request.remaining = bytes;
         }
         if framing.expects_continue && self.scanned == self.filled {
             self.put_output(CONTINUE);
