@@ -108,6 +108,12 @@ impl<F> Table<F> {
         self.core.leases.held()
     }
 
+    /// Whether the connection in `slot` waits because a registered answer is to.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_paused(&self, slot: u32) -> bool {
+        self.connections[slot as usize].is_paused()
+    }
+
     /// Whether a violated invariant panics, as it does in debug builds unless told otherwise.
     #[cfg(any(test, fuzzing))]
     pub fn set_panic_on_violation(&mut self, panics: bool) {
