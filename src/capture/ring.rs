@@ -92,10 +92,9 @@ impl Writer {
         fence(Ordering::Release);
     }
 
-    /// Gives up everything.
+    /// Gives up everything. Nothing is written over it before [`Self::push`] has made that known in order.
     pub(super) fn clear(&mut self) {
         self.shared.tail.store(sync::own_u64(&self.shared.head), Ordering::Relaxed);
-        fence(Ordering::Release);
     }
 }
 
