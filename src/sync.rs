@@ -1,18 +1,18 @@
 //! What threads share, from the standard library; under `cfg(loom)` from loom, so that its models run the very code of the server.
 //!
-//! The ring and the statistics take their atomics, cells and pauses from here. Without `cfg(loom)` each is the standard library's
+//! The rings, the statistics and the loop's orders take their locks, atomics, cells and pauses from here. Without `cfg(loom)` each is the standard library's
 //! own or is compiled away.
 
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 #[cfg(loom)]
-pub(crate) use loom::sync::Arc;
-#[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-#[cfg(not(loom))]
-pub(crate) use std::sync::Arc;
+#[cfg(loom)]
+pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use std::time::Duration;
 

@@ -19,6 +19,9 @@ class Fault:
     caught_by: tuple[str, ...] = ()
 
 
+#: The tests of what is registered, kept, and asked of a running server.
+REGISTERED = ("tests/test_registered.py",)
+
 FAULTS = (
     Fault(
         "a bare LF ends a line",
@@ -226,5 +229,75 @@ fn decode_segment""",
         "self.root.refresh();",
         "",
         caught_by=("tests/test_freshness.py",),
+    ),
+    Fault(
+        "the deadline of a pause is not armed",
+        "connection/canned.rs",
+        "                core.deadlines.arm_until(self.slot, DeadlineKind::Pause, due);\n",
+        "",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a registered answer is not counted",
+        "canned/mod.rs",
+        "found.served.store(found.served() + 1, Ordering::Relaxed);",
+        "found.served.store(found.served(), Ordering::Relaxed);",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a cut sends a byte more",
+        "canned/mod.rs",
+        "place.offset(head_length).min(length)",
+        "(place.offset(head_length) + 1).min(length)",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a reset is a close",
+        "connection/canned.rs",
+        "                self.resets = true;\n",
+        "",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a registered answer to HEAD has content",
+        "connection/canned.rs",
+        "let has_content = self.request.line.method != Method::Head || canned.head().is_none();",
+        "let has_content = self.request.line.method != Method::Get || !canned.content().is_empty();",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a request is kept with what follows it",
+        "connection/capturing.rs",
+        "received.get(..request.head_length).filter(|_| is_complete).unwrap_or(received)",
+        "received",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a server that begins anew leaves connections open",
+        "net/event_loop.rs",
+        "                self.table.dismiss_all();\n",
+        "",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "an order does not wait for what came before it",
+        "net/event_loop.rs",
+        "if turns == 0 || (turns < ORDER_TURNS && self.is_behind()) {",
+        "if false {",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "a stall for ever outlives its peer",
+        "connection/canned.rs",
+        "(self.is_paused_for_ever() && self.input_ended)",
+        "(self.is_paused_for_ever() && self.resets)",
+        caught_by=REGISTERED,
+    ),
+    Fault(
+        "who stalls for ever is not heard of once its buffer is full",
+        "connection/reading.rs",
+        "self.state == State::Closing || self.is_paused_for_ever()",
+        "self.state == State::Closing",
+        caught_by=REGISTERED,
     ),
 )

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -514,6 +515,95 @@ def test_the_record_of_connections_calls_no_heap_and_is_in_the_sum(target: Site,
         assert resident(program) <= planned + MEBIBYTE
         assert output.statistics(signal.SIGINT)["Active connections"] == 0
         assert program.process.wait(LONG) == 0
+
+
+#: A program that registers answers of every kind, keeps requests and begins anew, as it is told line by line.
+REGISTERING = """
+import sys
+import pooled_httpd
+from pooled_httpd.faults import *
+
+def register():
+    server.respond("/plain", content="plain")
+    server.respond("/long", content=bytes(300_000), status=299)
+    server.respond("/late", delay=0.001, times=50)
+    server.respond("/dribble", content=bytes(500), fault=Dribble(100, 0.0005))
+    server.respond("/stall", content="stall", fault=Stall("head", 0.001))
+    server.respond("/cut", content="cut short", fault=CutShort())
+    server.respond("/reset", content="reset", fault=Reset())
+    server.respond("/close", fault=Close())
+    server.respond("/garbage", fault=Garbage())
+    server.respond("/for-ever", fault=Stall("start"))
+
+with pooled_httpd.Server(sys.argv[1], max_connections=16) as server:
+    server.record_requests(65_536)
+    server.keep_story()
+    register()
+    print(server.port, flush=True)
+    for line in sys.stdin:
+        if line == "begin anew\\n":
+            server.reset()
+            register()
+        elif line == "look\\n":
+            server.requests()
+            server.story()
+            _ = server.open_connections
+        stats = server.stats()
+        print(stats.malloc_calls, stats.free_calls, stats.invariant_violations, flush=True)
+"""
+
+
+def run_registered(port: int) -> None:
+    """Ask for an answer of each kind, also for what is not there, and let whoever waits for ever go."""
+    with Raw(port) as raw:
+        for _ in range(5):
+            paths = ["/plain", "/long", "/late", "/dribble", "/stall", "/plain", "/nothing"]
+            raw.send(b"".join(get(path) for path in paths) + POST.replace(b"/a.txt", b"/plain"))
+            assert [raw.response().status for _ in range(8)][:2] == [200, 299]
+    for path in ("/cut", "/reset", "/close", "/garbage"):
+        with Raw(port) as raw, suppress(ConnectionResetError):
+            raw.send(get(path) * 2)
+            while raw.socket.recv(65536):
+                pass
+    with Raw(port) as raw:
+        raw.send(get("/for-ever") + bytes(50_000))
+
+
+def test_no_registered_answer_no_record_and_no_new_beginning_calls_the_heap(target: Site, tmp_path: Path) -> None:
+    """Whatever kind of answer it is, and while others are registered: counted outside and inside."""
+    counts = HeapCounts(tmp_path)
+    command = [sys.executable, "-c", REGISTERING, str(target.root)]
+    environment = {**os.environ, **counts.environment}
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def tell(line: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            return process.stdout.readline()
+
+        try:
+            port = int(process.stdout.readline())
+            tasks = Path(f"/proc/{process.pid}/task").iterdir()
+            loop = next(int(task.name) for task in tasks if (task / "comm").read_text() == "pooled-loop\n")
+            at_start = counts.of(loop)
+            for _ in range(3):
+                with ThreadPoolExecutor(4) as pool:
+                    running = [pool.submit(run_registered, port) for _ in range(4)]
+                    assert tell("look") == "0 0 0\n"
+                    for done in running:
+                        done.result()
+                assert tell("look") == "0 0 0\n"
+                assert tell("begin anew") == "0 0 0\n"
+                assert tell("numbers") == "0 0 0\n"
+            assert counts.of(loop) == at_start
+        finally:
+            process.stdin.close()
+            process.wait(LONG)
+    assert process.returncode == 0
 
 
 def lost(report: str, kind: str) -> int:

@@ -37,6 +37,8 @@ COSTS = {
     "not found": Cost(get("/nothing"), SMALL),
     "refused": Cost(get("/a.txt", method="POST"), SMALL),
     "pipelined": Cost(get("/small") * 8, SMALL, answers=8),
+    "registered": Cost(get("/registered"), SMALL),
+    "registered, pipelined": Cost(get("/registered") * 8, SMALL, answers=8),
     "held": Cost(get("/held"), {"recvfrom": 1, "sendmsg": 1}),
     "long": Cost(get("/long"), {"recvfrom": 1, "sendto": 2}),
     "large": Cost(get("/large"), {"recvfrom": 1, "sendto": 1, "openat2": 1, "fstat": 1, "sendfile": 1, "close": 1}),
@@ -45,10 +47,11 @@ COSTS = {
 
 @pytest.fixture
 def server(site: Site) -> Iterator[pooled_httpd.Server]:
-    """Serve one file of each size."""
+    """Serve one file of each size, and an answer that is registered."""
     for name, size in SIZES.items():
         site.write(name, bytes(size))
     with pooled_httpd.Server(site.root) as server:
+        server.respond("/registered", content=bytes(1_200))
         yield server
     assert_sound(server)
 

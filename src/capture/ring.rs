@@ -92,10 +92,9 @@ impl Writer {
         fence(Ordering::Release);
     }
 
-    /// Gives up everything.
+    /// Gives up everything. Nothing is written over it before [`Self::push`] has made that known in order.
     pub(super) fn clear(&mut self) {
         self.shared.tail.store(sync::own_u64(&self.shared.head), Ordering::Relaxed);
-        fence(Ordering::Release);
     }
 }
 
@@ -208,6 +207,27 @@ mod models {
             }
             thread.join().expect("the writer does not panic");
             assert_eq!(reader.copy().len(), 1);
+        });
+    }
+
+    #[test]
+    fn loom_what_was_given_up_before_is_not_copied_with_what_comes_after() {
+        model(Some(3), || {
+            let (mut writer, reader) = ring(8);
+            writer.push(1, &[1, 1], b"");
+            let thread = thread::spawn(move || {
+                writer.clear();
+                for value in 2..=4 {
+                    writer.push(1, &[value, value], b"");
+                }
+            });
+            let frames = reader.copy();
+            let values: Vec<_> = frames.iter().map(|frame| frame.fields[0]).collect();
+            assert!(frames.iter().all(|frame| frame.fields[0] == frame.fields[1]), "a torn frame");
+            assert!(values.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{values:?}");
+            assert!(values == [1] || !values.contains(&1), "what was forgotten comes back: {values:?}");
+            thread.join().expect("the writer does not panic");
+            assert_eq!(reader.copy().len(), 2);
         });
     }
 }

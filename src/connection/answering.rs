@@ -329,6 +329,8 @@ impl<F> Connection<F> {
     pub(super) fn reject(&mut self, core: &mut Core, reject: Reject) {
         core.counters.rejects[reject as usize].add(1);
         self.record(core, Event::Rejected(reject));
+        // A method that is not allowed has been understood, and so has what there is no memory or descriptor for.
+        self.request.is_refused |= reject.status().code() < 500 && reject != Reject::MethodNotAllowed;
         let failure = Failure { status: reject.status(), content: reject.content(), may_persist: !reject.closes() };
         self.fail(core, failure);
     }

@@ -42,7 +42,7 @@ impl<F> Connection<F> {
         let is_complete = request.head_length > 0;
         let content_length = match request.framing.content {
             ContentLength::None => 0,
-            ContentLength::Chunked => request.decoder.content_bytes(),
+            ContentLength::Chunked => request.decoder.content_taken(),
             ContentLength::Bytes(bytes) => bytes - request.remaining.min(bytes),
         };
         capture.end(&Facts {
@@ -55,7 +55,7 @@ impl<F> Connection<F> {
             bytes_sent: self.content_handed_over(),
             content_length: if is_complete { content_length } else { 0 },
             head: received.get(..request.head_length).filter(|_| is_complete).unwrap_or(received),
-            is_valid: is_complete && request.refusal.is_none(),
+            is_valid: is_complete && request.refusal.is_none() && !request.is_refused,
         });
     }
 }
@@ -96,6 +96,27 @@ mod tests {
         assert_eq!(kept.len(), 2);
         assert_eq!((&*kept[0].head, &*kept[0].content, kept[0].content_length), (&head[..], &b"abc"[..], 3));
         assert_eq!((kept[0].code, kept[1].code, &*kept[1].head), (None, None, &b"GET /half"[..]));
+    }
+
+    #[test]
+    fn content_counts_as_far_as_it_came() {
+        let head = b"PUT /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let refused = b"PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: x\r\n\r\nabc";
+        let kept =
+            [kept(&[&head[..], b"2\r\nab\r\n3\r\nc"].concat()), kept(&[&head[..], b"9\r"].concat()), kept(refused)];
+        let lengths = kept.each_ref().map(|kept| (kept[0].content_length, kept[0].content.len()));
+        assert_eq!(lengths, [(3, 3), (0, 0), (0, 0)]);
+        assert_eq!(kept[2][0].code, Some(417));
+    }
+
+    #[test]
+    fn what_is_refused_is_not_valid_wherever_that_was_found_out() {
+        let all = kept(
+            b"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\nGET /a#b HTTP/1.1\r\nHost: a\r\n\r\n\
+              POST / HTTP/1.1\r\nHost: a\r\n\r\nBREW / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost:\r\n\r\n",
+        );
+        let found: Vec<_> = all.iter().map(|kept| (kept.code.unwrap_or(0), kept.is_valid)).collect();
+        assert_eq!(found, [(400, false), (400, false), (405, true), (501, true), (400, false)]);
     }
 
     #[test]

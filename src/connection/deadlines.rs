@@ -2,7 +2,7 @@
 //!
 //! Every deadline of a kind lies equally far ahead when it is armed and time does not go back, so that arming at the end keeps a
 //! list sorted. Arming, disarming and finding the next one cost a few stores, however many connections there are. Only a pause has
-//! a length of its own; its place is looked for from the end of its list.
+//! a length of its own; its place is looked for from both ends of its list, since most are as long as others or end before them.
 
 use super::Time;
 
@@ -78,11 +78,28 @@ impl Deadlines {
     /// Arms the deadline of `slot`, in place of the one it had, for a time of its own.
     pub fn arm_until(&mut self, slot: u32, kind: DeadlineKind, due: Time) {
         self.disarm(slot);
-        let mut previous = self.ends[kind as usize].1;
-        while previous != NONE && self.nodes[previous as usize].due > due {
-            previous = self.nodes[previous as usize].previous;
-        }
+        let (previous, _) = self.place(kind, due);
         self.insert(slot, kind, due, previous);
+    }
+
+    /// The last deadline of a kind that is due by then, and at how many it took a look to find it.
+    fn place(&self, kind: DeadlineKind, due: Time) -> (u32, usize) {
+        let (mut after, mut before) = self.ends[kind as usize];
+        let mut looks = 0;
+        while before != NONE {
+            looks += 1;
+            let Node { due: last, previous, .. } = self.nodes[before as usize];
+            let Node { due: first, previous: found, next, .. } = self.nodes[after as usize];
+            if last <= due {
+                return (before, looks);
+            }
+            if first > due {
+                return (found, looks);
+            }
+            // Each is behind `first` still and in front of `last`, so they do not pass each other.
+            (before, after) = (previous, next);
+        }
+        (NONE, looks)
     }
 
     /// Puts a deadline behind `previous`, or first.
@@ -169,6 +186,19 @@ mod tests {
         assert_eq!(deadlines.expire(Time(30)), None);
         assert_eq!(deadlines.next_due(), None);
         assert_eq!(deadlines.oldest(Keepalive), None);
+    }
+
+    #[test]
+    fn a_short_pause_finds_its_place_among_many_long_ones_and_a_long_one_too() {
+        let mut deadlines = Deadlines::new(1000, |_| 5);
+        for slot in 0..900 {
+            deadlines.arm_until(slot, Pause, Time(if slot < 800 { u64::MAX } else { 1_000_000 }));
+        }
+        for (due, most) in [(0, 1), (999_999, 1), (1_000_000, 101), (u64::MAX, 1)] {
+            let (_, looks) = deadlines.place(Pause, Time(due));
+            assert!(looks <= most, "{looks} looks for the place of {due}");
+        }
+        assert_eq!(deadlines.place(Header, Time(3)), (NONE, 0));
     }
 
     #[test]

@@ -90,12 +90,14 @@ impl<F> Connection<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canned::{CannedAnswers, Registration};
     use crate::config::Value;
     use crate::connection::deadlines::DeadlineKind;
     use crate::connection::table::tests::{TestTable, table, table_of};
     use crate::connection::{Connection, Input, Now, Table, Time};
     use crate::http::Span;
     use crate::http::request_line::RequestLine;
+    use std::sync::Arc;
 
     type Break = fn(&mut Connection<u32>, &mut Core);
 
@@ -134,6 +136,32 @@ mod tests {
             connection.responses = 7
         }),
     ];
+
+    /// What is played goes no further than it may, nor that beyond its end.
+    #[test]
+    fn a_registered_answer_that_outruns_itself_is_caught() {
+        let breaks: [fn(&mut Registered); 2] =
+            [|played| played.sent = played.stop + 1, |played| (played.sent, played.stop) = (0, played.end + 1)];
+        for corrupt in breaks {
+            let mut registration = Registration::new("/");
+            registration.pace.dribble = Some((7, 1));
+            let canned = Arc::new(registration.check(1000).expect("it is in order"));
+            let (mut test, slot) = table();
+            test.table.set_canned(&mut Box::new(CannedAnswers::new(&[canned])));
+            test.feed(slot, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            while test.step(slot) {}
+            let Table { core, connections, .. } = &mut test.table;
+            core.panic_on_violation = false;
+            let connection = &mut connections[slot as usize];
+            connection.check_invariants(core);
+            assert_eq!((connection.state, core.counters.invariant_violations.get()), (State::SendingResponse, 0));
+            corrupt(connection.registered.as_mut().expect("it is played"));
+            connection.check_invariants(core);
+            assert_eq!((connection.state, core.counters.invariant_violations.get()), (State::Closing, 1));
+            test.finish(slot);
+            assert!(test.lines().iter().any(|line| line == "Invariant violated: sending_has_a_response"));
+        }
+    }
 
     /// A table with one connection that has received `bytes` and reached `state`.
     fn reach(bytes: &[u8], state: State) -> (TestTable, u32) {

@@ -94,6 +94,8 @@ struct Request {
     /// How much of its content was captured.
     kept_content: usize,
     refusal: Option<Reject>,
+    /// It is answered as one that is not understood.
+    is_refused: bool,
     lookup: Lookup,
     /// The content codings that may take the place of the file.
     codings: Codings,

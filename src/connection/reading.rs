@@ -31,9 +31,15 @@ impl<F> Connection<F> {
             State::Free => false,
             // So that the end of the peer is noticed; what else comes belongs to its next request.
             State::Processing | State::SendingResponse => {
-                self.is_paused() && !self.input_ended && self.has_input_room()
+                let has_place = self.has_input_room() || self.drains_input();
+                self.is_paused() && !self.input_ended && has_place
             }
         }
+    }
+
+    /// Whether what comes is thrown away: nothing of it will be answered, and behind it comes the peer's end.
+    pub(super) fn drains_input(&self) -> bool {
+        self.state == State::Closing || self.is_paused_for_ever()
     }
 
     fn has_input_room(&self) -> bool {
@@ -164,6 +170,9 @@ impl<F> Connection<F> {
         self.request.framing = Framing::of(self.received_bytes(), version, names, fields, core.limits.max_content)?;
         self.request.head_length = self.request.scanner.scanned();
         let framing = self.request.framing;
+        if let ContentLength::Bytes(bytes) = framing.content {
+            self.request.remaining = bytes;
+        }
         if framing.content == ContentLength::None {
             self.transition(core, State::Processing);
             return Ok(());
@@ -172,9 +181,6 @@ impl<F> Connection<F> {
             // The peer may or may not go on to send the content, so what follows cannot be told apart.
             self.request.framing.persistent = false;
             return Err(Reject::Expectation);
-        }
-        if let ContentLength::Bytes(bytes) = framing.content {
-            self.request.remaining = bytes;
         }
         if framing.expects_continue && self.scanned == self.filled {
             self.put_output(CONTINUE);

@@ -38,7 +38,7 @@ pub enum Room<'a> {
     None,
     /// Here.
     Buffer(&'a mut [u8]),
-    /// Away: they are drained before the close.
+    /// Away: nothing follows but the close.
     Drain,
 }
 
@@ -106,6 +106,12 @@ impl<F> Table<F> {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn leases_held(&self) -> usize {
         self.core.leases.held()
+    }
+
+    /// Whether the connection in `slot` waits because a registered answer is to.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_paused(&self, slot: u32) -> bool {
+        self.connections[slot as usize].is_paused()
     }
 
     /// Whether a violated invariant panics, as it does in debug builds unless told otherwise.
@@ -248,7 +254,7 @@ impl<F> Table<F> {
         if !connection.wants_input() {
             return Room::None;
         }
-        if connection.state == State::Closing {
+        if connection.drains_input() {
             return Room::Drain;
         }
         connection.receive_room(&mut self.core).map_or(Room::None, Room::Buffer)

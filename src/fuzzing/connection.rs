@@ -28,6 +28,8 @@ pub(super) enum Order {
     Switch(u8),
     /// What becomes of the next name that is looked up.
     Fault(u8),
+    /// What answers `/r` from now on.
+    Register(u8),
     /// So many steps of answering are a connection's turn.
     Budget(u8),
     /// The current peer's socket is said to be readable.
@@ -68,7 +70,10 @@ impl Iterator for Orders<'_> {
             0xf5 => Order::Reset,
             0xf6 => Order::Connect,
             0xf7 => Order::Switch(argument()),
-            0xf8 => Order::Fault(argument()),
+            0xf8 => match argument() {
+                fault @ 0..128 => Order::Fault(fault),
+                kind => Order::Register(kind & 0x7f),
+            },
             0xf9 => Order::Budget(argument()),
             0xfa => Order::Spurious,
             0xfb => Order::ListingWaits,

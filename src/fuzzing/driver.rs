@@ -5,6 +5,7 @@ use super::files::{File, Found, OpenCount, fill, look};
 use super::peer::Peer;
 use super::statistics::Tally;
 use crate::alloc::heapless;
+use crate::canned::{Canned, CannedAnswers, Ending, Place, Registration, Wait};
 use crate::config::{Config, Limits};
 use crate::connection::{
     Action, Admission, Content, FileFacts, InMemory, Input, KEPT_FIELDS_BYTES, KeptFields, Listed, Now, OpenError,
@@ -44,6 +45,8 @@ pub(super) struct Driver {
     fault: Option<u8>,
     listing_waits: bool,
     stopped: bool,
+    /// What is registered, and all that ever was: the table is not to drop the last.
+    registered: Vec<Arc<Canned>>,
     /// Something happened in this turn.
     went_on: bool,
     pub(super) tally: Tally,
@@ -69,6 +72,7 @@ impl Driver {
             fault: None,
             listing_waits: false,
             stopped: false,
+            registered: Vec::new(),
             went_on: false,
             tally: Tally::default(),
         };
@@ -84,6 +88,7 @@ impl Driver {
             Order::Switch(number) => return self.current = usize::from(number) % self.peers.len(),
             Order::Window(window) => peer.window = window,
             Order::Fault(fault) => return self.fault = Some(fault),
+            Order::Register(kind) => return self.register(kind),
             Order::Budget(steps) => self.budget = if steps == 0 { STEPS_PER_TURN } else { steps.into() },
             Order::ListingWaits => return self.listing_waits = true,
             Order::Turn => self.arrive(),
@@ -142,6 +147,31 @@ impl Driver {
         let Self { table, log, .. } = self;
         drop(table);
         log.run(&mut CleanLines, "www");
+    }
+
+    /// Registers an answer whose kind the bits tell, in place of the one before.
+    fn register(&mut self, kind: u8) {
+        const RAW: &str = "HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close\r\nContent-Length: 3\r\n\r\nraw";
+        let is = |bit: u8| kind & 1 << bit != 0;
+        let mut registration = Registration::new("/r");
+        let length = if is(6) { 20_000 } else { 11 };
+        registration.content = b"registered ".iter().copied().cycle().take(length).collect();
+        let (wait, pace) = (if is(5) { Wait::ForEver } else { Wait::For(20_000_000) }, &mut registration.pace);
+        pace.delay = if is(2) { wait } else { Wait::None };
+        pace.stall = is(3).then_some((Place::Content(3), wait));
+        pace.dribble = is(4).then_some((1 + length / 8, 1_000_000));
+        (pace.cut, pace.ending) = match kind & 3 {
+            1 => (Some(Place::Content(if is(6) { 10_000 } else { 5 })), Ending::Close),
+            2 => (Some(if is(6) { Place::Content(7) } else { Place::Start }), Ending::Reset),
+            _ => (None, Ending::AsSaid),
+        };
+        if kind & 3 == 3 {
+            (registration.is_raw, registration.content) = (true, RAW.into());
+        }
+        self.registered.push(Arc::new(registration.check(1000).expect("it is in order")));
+        let last = self.registered.last().into_iter().cloned().collect::<Vec<_>>();
+        let mut answers = Box::new(CannedAnswers::new(&last));
+        heapless!(self.table.set_canned(&mut answers));
     }
 
     fn run_until_idle(&mut self) {
@@ -231,11 +261,12 @@ impl Driver {
             self.answer(number);
         }
         loop {
-            let closing: Vec<_> = self.slots().filter(|&slot| self.table.state(slot) == State::Closing).collect();
+            let is_told = |&slot: &u32| self.table.state(slot) == State::Closing || self.table.is_paused(slot);
+            let told: Vec<_> = self.slots().filter(is_told).collect();
             let Some(slot) = heapless!(self.table.expire()) else { break };
             self.went_on = true;
-            // In CLOSING it is the linger that is over, which is no timeout.
-            self.tally.timeouts += u64::from(!closing.contains(&slot));
+            // It may be a linger that is over, or a wait that was registered, which are no timeouts.
+            self.tally.timeouts += u64::from(!told.contains(&slot));
             let number = self.owner(slot);
             self.peers[number].disturbed = true;
             self.answer(number);
@@ -308,8 +339,13 @@ impl Driver {
 
     /// Does what the connection asks for. False where it waits, or the loop does.
     fn step(&mut self, number: usize, slot: u32) -> bool {
+        let served = self.registered.last().map_or(0, |canned| canned.served());
         let action = heapless!(self.table.next_action(slot));
         let peer = &mut self.peers[number];
+        if let Some(canned) = self.registered.last().filter(|canned| canned.served() > served) {
+            // It may come late, in part, or as something else than a response.
+            peer.disturbed |= !canned.pace().is_plain() || canned.pace().delay != Wait::None || canned.head().is_none();
+        }
         match action {
             Action::Wait => return false,
             Action::Open { name, codings } => {
@@ -329,7 +365,9 @@ impl Driver {
                 return self.list(slot, after);
             }
             Action::ShutDownSending => peer.shut_down = true,
-            Action::Close { .. } => {
+            Action::Close { resets } => {
+                let may_reset = self.registered.iter().any(|canned| canned.pace().ending == Ending::Reset);
+                assert!(!resets || (may_reset && peer.disturbed), "peer {number} is reset for nothing");
                 heapless!(self.table.closed(slot));
                 assert_eq!(self.table.state(slot), State::Free);
                 (peer.slot, peer.closed) = (None, true);

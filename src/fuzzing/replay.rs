@@ -49,6 +49,23 @@ fn every_check_has_its_target_and_a_small_corpus() {
     assert!(bytes <= MOST_BYTES, "{bytes} bytes of inputs");
 }
 
+/// A schedule for each kind of registered answer: alone, pipelined, for HEAD, with time between, half-closed, stopped.
+#[test]
+fn every_kind_of_registered_answer_keeps_to_the_rules() {
+    let get = b"GET /r HTTP/1.1\r\nHost: a\r\n\r\n";
+    let head = b"HEAD /r HTTP/1.1\r\nHost: a\r\n\r\n";
+    let ends: [&[u8]; 5] = [b"", b"\xf4", b"\xf5", b"\xfe", b"\xf3\x05\xf2\x01"];
+    for kind in 0x80..=0xff {
+        for end in ends {
+            for options in [0x80, 0x81] {
+                let times = b"\xf0\xf2\x01\xf2\x13\xf2\x14".repeat(3);
+                let schedule = [&[options, 0xf8, kind], &get[..], head, get, &times, get, b"\xf0", end, get].concat();
+                super::connection::connection(&schedule);
+            }
+        }
+    }
+}
+
 /// The fuzzers find what breaks a rule only if the checks do.
 #[test]
 fn checks_take_any_bytes() {

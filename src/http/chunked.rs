@@ -57,6 +57,7 @@ pub struct ChunkedDecoder {
     digits: u8,
     size: u64,
     total: u64,
+    taken: u64,
     extension_bytes: u32,
     trailer_bytes: u32,
     trailer_lines: u32,
@@ -69,10 +70,16 @@ impl ChunkedDecoder {
         self.place == Place::Done
     }
 
-    /// How many bytes of content there were so far, without the coding around them.
+    /// How many bytes of content there are, without the coding around them, by the sizes of the chunks that have begun.
     #[must_use]
     pub fn content_bytes(&self) -> u64 {
         self.total
+    }
+
+    /// How many of them have come.
+    #[must_use]
+    pub fn content_taken(&self) -> u64 {
+        self.taken
     }
 
     /// Takes what belongs to the message from the front of `bytes` and returns how much that was: all of it unless
@@ -101,6 +108,7 @@ impl ChunkedDecoder {
                 let available = (bytes.len() - taken) as u64;
                 let step = available.min(self.size);
                 self.size -= step;
+                self.taken += step;
                 let start = taken;
                 taken += usize::try_from(step).unwrap_or(usize::MAX);
                 if let Some(content) = &mut content {

@@ -14,6 +14,8 @@ use super::orders::Order;
 use super::refusal::{MAX_ANSWER, PLACES, Refusals};
 use super::stop::Stop;
 use crate::alloc::{HeapUse, thread_heap_use};
+use crate::canned::CannedAnswers;
+use crate::capture::Capture;
 use crate::config::{Config, Site};
 use crate::connection::{Input, Now, Room, Table, Time};
 use crate::file::{Desks, OpenFile, Root};
@@ -39,6 +41,8 @@ const EVENTS_PER_TURN: usize = 1024;
 const RECEIVES_PER_TURN: usize = 4;
 /// How long responses under way may take once the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+/// How many turns an order may wait for what had come before it to be looked at; while it does, nothing else waits.
+const ORDER_TURNS: u32 = 64;
 /// Where drained bytes go.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
@@ -85,8 +89,8 @@ pub struct EventLoop {
     acceptable: bool,
     accept_again_at: Option<Time>,
     stop_due: Option<Time>,
-    /// An order was seen, and what has come since is looked at before it is obeyed.
-    order_is_near: bool,
+    /// How many turns ago an order was seen: what has come since is looked at before it is obeyed.
+    order_seen: Option<u32>,
     heap_at_ready: HeapUse,
 }
 
@@ -143,7 +147,7 @@ impl EventLoop {
             acceptable: false,
             accept_again_at: None,
             stop_due: None,
-            order_is_near: false,
+            order_seen: None,
             heap_at_ready: HeapUse::default(),
         };
         Ok((event_loop, stop))
@@ -220,14 +224,16 @@ impl EventLoop {
         self.go_on()
     }
 
-    /// Does what is asked, one turn after it was seen: by then every event is known that came before.
+    /// Does what is asked, once every event is known that came before it was seen, and everybody was received from who had sent
+    /// something by then; or after a number of turns, where that does not end.
     fn obey(&mut self) {
-        if !self.order_is_near {
-            self.order_is_near = true;
+        let turns = self.order_seen.map_or(0, |turns| turns + 1);
+        if turns == 0 || (turns < ORDER_TURNS && self.is_behind()) {
+            self.order_seen = Some(turns);
             return;
         }
         let stop = Arc::clone(&self.stop);
-        self.order_is_near = !stop.orders.obey(|order| match order {
+        let is_done = stop.orders.obey(|order| match order {
             Order::Answers(answers) => self.table.set_canned(answers),
             Order::Capture(capture) => self.table.set_capture(capture),
             Order::Survey(open) => *open = self.table.open_at_both_ends(),
@@ -239,6 +245,20 @@ impl EventLoop {
                 self.table.forget();
             }
         });
+        self.order_seen = if is_done { None } else { Some(turns) };
+    }
+
+    /// Whether more may be known in the next turn: something came in this one, somebody's budget was spent, a newcomer waits.
+    fn is_behind(&self) -> bool {
+        self.events.iter().any(|event| event.token() != WAKER)
+            || !self.ready.is_empty()
+            || (self.acceptable && self.accept_again_at.is_none())
+    }
+
+    /// What was asked for before there was a loop that could be asked.
+    pub fn begin_with(&mut self, mut answers: Box<CannedAnswers>, capture: Option<Box<Capture>>) {
+        self.table.set_canned(&mut answers);
+        self.table.set_capture(&mut { capture });
     }
 
     /// Handles the deadlines that have passed, but only those of whom nothing can have come in time: what came while the process
@@ -271,7 +291,7 @@ impl EventLoop {
     /// How long to wait for events. From now on what comes is told.
     fn wait_time(&mut self) -> Option<Duration> {
         self.waited_from = self.now.time;
-        if !self.ready.is_empty() || self.order_is_near || (self.acceptable && self.accept_again_at.is_none()) {
+        if !self.ready.is_empty() || self.order_seen.is_some() || (self.acceptable && self.accept_again_at.is_none()) {
             return Some(Duration::ZERO);
         }
         let dues = [self.table.next_due(), self.refusals.next_due(), self.accept_again_at, self.stop_due];

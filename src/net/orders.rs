@@ -4,8 +4,8 @@
 
 use crate::canned::CannedAnswers;
 use crate::capture::Capture;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 /// Something to be done by the loop, and what came of it. What the loop gives up comes back, for whoever asked to drop.
@@ -29,7 +29,7 @@ struct Slip {
 }
 
 /// Where one order lies at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Orders {
     /// One asks after the other.
     turnstile: Mutex<()>,
@@ -45,6 +45,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Orders {
+    pub(super) fn new() -> Self {
+        Self {
+            turnstile: Mutex::new(()),
+            slip: Mutex::new(Slip::default()),
+            is_done: Condvar::new(),
+            asked: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+        }
+    }
+
     /// Asks, lets `wake` wake the loop, and waits. None where the loop has ended.
     pub(super) fn ask(&self, order: Order, wake: impl Fn()) -> Option<Order> {
         /// How long the loop may sleep where a wake was lost because it has just ended.
@@ -92,7 +102,7 @@ impl Orders {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::Arc;
@@ -100,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_done_once_and_told_to_who_asked() {
-        let orders = Arc::new(Orders::default());
+        let orders = Arc::new(Orders::new());
         let askers: Vec<_> = (0..8)
             .map(|number| {
                 let orders = Arc::clone(&orders);
@@ -130,7 +140,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_loop_that_has_ended() {
-        let orders = Arc::new(Orders::default());
+        let orders = Arc::new(Orders::new());
         let asks = Arc::clone(&orders);
         let asker = thread::spawn(move || asks.ask(Order::Survey(0), || ()).is_none());
         while !orders.is_asked() {
@@ -139,5 +149,70 @@ mod tests {
         orders.abandon();
         assert!(asker.join().expect("it does not panic"));
         assert!(orders.ask(Order::Reset(0), || ()).is_none());
+    }
+}
+
+/// Every order in which who asks and the loop can meet: `make loom`. Nothing wakes whoever waits but what the code does.
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::sync::{Arc, model, spin};
+    use loom::thread;
+
+    fn ask(orders: &Orders, number: usize, woken: &AtomicU64) -> Option<usize> {
+        match orders.ask(Order::Survey(number), || {
+            woken.fetch_add(1, Ordering::Release);
+        }) {
+            Some(Order::Survey(told)) => Some(told),
+            Some(other) => panic!("not what was asked: {other:?}"),
+            None => None,
+        }
+    }
+
+    fn obey(order: &mut Order) {
+        let Order::Survey(number) = order else { panic!("only surveys are asked for") };
+        *number += 100;
+    }
+
+    /// The loop looks when it was woken so often, and comes again where it could not.
+    fn obey_once_woken(orders: &Orders, woken: &AtomicU64, times: u64) {
+        while woken.load(Ordering::Acquire) < times {
+            spin();
+        }
+        assert!(orders.is_asked(), "it was woken for nothing");
+        while !orders.obey(obey) {
+            spin();
+        }
+    }
+
+    #[test]
+    fn loom_what_is_asked_is_done_once_and_told() {
+        model(Some(3), || {
+            let (orders, woken) = (Arc::new(Orders::new()), Arc::new(AtomicU64::new(0)));
+            let (asks, wakes) = (Arc::clone(&orders), Arc::clone(&woken));
+            let asker = thread::spawn(move || [1, 2].map(|number| ask(&asks, number, &wakes)));
+            obey_once_woken(&orders, &woken, 1);
+            obey_once_woken(&orders, &woken, 2);
+            assert_eq!(asker.join().expect("it does not panic"), [Some(101), Some(102)]);
+            assert!(!orders.is_asked(), "it would do it again");
+        });
+    }
+
+    #[test]
+    fn loom_nobody_waits_for_a_loop_that_ends() {
+        model(Some(3), || {
+            let (orders, woken) = (Arc::new(Orders::new()), Arc::new(AtomicU64::new(0)));
+            let (asks, wakes) = (Arc::clone(&orders), Arc::clone(&woken));
+            let asker = thread::spawn(move || [1, 2].map(|number| ask(&asks, number, &wakes)));
+            for _ in 0..2 {
+                if orders.is_asked() {
+                    orders.obey(obey);
+                }
+            }
+            orders.abandon();
+            let told = asker.join().expect("it does not panic");
+            assert!(told[0].is_none_or(|told| told == 101), "an order comes back undone: {told:?}");
+            assert!(told[1].is_none_or(|told| told == 102), "an order comes back undone: {told:?}");
+        });
     }
 }

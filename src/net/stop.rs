@@ -23,7 +23,7 @@ impl Stop {
             drain_wanted: AtomicBool::new(false),
             #[cfg(test)]
             panic_wanted: AtomicBool::new(false),
-            orders: Orders::default(),
+            orders: Orders::new(),
             waker,
         }
     }

@@ -265,6 +265,8 @@ impl Server {
             ended.set(());
         })?;
         event_loop.set_log_reader(log_thread.thread().clone());
+        let (answers, capture) = self.asked_before();
+        event_loop.begin_with(answers, capture);
         let (counters, outcome) = (Arc::clone(&self.counters), Arc::clone(&self.outcome));
         let ready = Latch::new();
         let readied = Arc::clone(&ready);

@@ -2,7 +2,7 @@
 
 use super::{IN_SINK, Life, Server, lock};
 use crate::canned::{self, Canned, CannedAnswers, Registration, RegistrationError};
-use crate::capture::{Captured, CapturedRequest, MAX_MEMORY, MIN_MEMORY, capture};
+use crate::capture::{Capture, Captured, CapturedRequest, MAX_MEMORY, MIN_MEMORY, capture};
 use crate::connection::Table;
 use crate::file::OpenFile;
 use crate::net::Order;
@@ -38,6 +38,15 @@ impl Asked {
     fn drop_retired(&mut self) {
         self.retired.retain(|canned| Arc::strong_count(canned) > 1);
     }
+}
+
+/// A capture in so much memory, where it is any: its two sides.
+fn capture_of(memory: usize) -> (Option<Box<Capture>>, Option<Captured>) {
+    if memory == 0 {
+        return (None, None);
+    }
+    let (writer, reader) = capture(memory);
+    (Some(Box::new(writer)), Some(reader))
 }
 
 impl Server {
@@ -143,22 +152,25 @@ impl Server {
     }
 
     fn tell_capture(&self, asked: &mut Asked) {
-        let (writer, reader) = match asked.capture_memory {
-            0 => (None, None),
-            memory => Some(capture(memory)).unzip(),
-        };
-        if self.order(Order::Capture(writer.map(Box::new))).is_some() {
+        let (writer, reader) = capture_of(asked.capture_memory);
+        if self.order(Order::Capture(writer)).is_some() {
             asked.captured = reader;
         }
     }
 
-    /// The loop has just begun: tells it what was asked before.
+    /// What the loop is to begin with, so that those who wait for it to begin are no exception.
+    pub(super) fn asked_before(&self) -> (Box<CannedAnswers>, Option<Box<Capture>>) {
+        let mut asked = lock(&self.asked);
+        let (writer, reader) = capture_of(asked.capture_memory);
+        asked.captured = reader;
+        (Box::new(CannedAnswers::new(&asked.answers)), writer)
+    }
+
+    /// The loop has just begun: tells it what was asked for while it was about to.
     pub(super) fn tell_asked(&self) {
         let mut asked = lock(&self.asked);
-        if !asked.answers.is_empty() {
-            self.tell_answers(&asked);
-        }
-        if asked.capture_memory > 0 {
+        self.tell_answers(&asked);
+        if asked.captured.is_some() != (asked.capture_memory > 0) {
             self.tell_capture(&mut asked);
         }
     }

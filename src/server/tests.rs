@@ -1,6 +1,7 @@
 //! What becomes of a server whose loop has a fault of ours: it is caught at the thread and reported, and everything is given back.
 
 use super::*;
+use crate::canned::Registration;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -120,4 +121,25 @@ fn a_sink_that_panics_ends_the_log_and_not_the_server() {
     assert!(statistics.log_records_dropped > 0, "what nobody takes is counted");
     server.stop();
     assert_eq!(server.wait(Some(Duration::ZERO)), Some(Outcome::Stopped));
+}
+
+/// Whoever is there before the loop begins is no exception.
+#[test]
+fn what_was_asked_before_the_start_holds_for_the_first_request() {
+    for _ in 0..10 {
+        let (_tree, server) = created();
+        let mut registration = Registration::new("/f");
+        registration.content = b"registered content".to_vec();
+        server.register(registration).expect("it is in order");
+        server.keep_requests(1 << 16).expect("it is in range");
+        let mut client = connect(&server);
+        client.write_all(b"GET /f HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("it is connected");
+        server.start(Box::new(Lines(channel().0))).expect("the system gives what it needs");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer comes");
+        assert!(answer.ends_with("registered content"), "{answer}");
+        assert_eq!(server.requests().map(|(requests, _)| requests.len()), Some(1));
+        server.stop();
+        assert!(server.wait(Some(PATIENCE)).is_some(), "it stops");
+    }
 }

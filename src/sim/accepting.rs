@@ -52,6 +52,8 @@ impl World {
                     let socket = &mut self.sockets[slot as usize];
                     assert_eq!(socket.client, None, "a newcomer gets a slot that is in use");
                     let queued = socket.queued;
+                    self.clients[client].number = self.next_number;
+                    self.next_number += 1;
                     *socket = Socket { client: Some(client), readable: true, queued, ..Socket::default() };
                     self.watch.accepted(slot, self.now.time.0);
                     self.enqueue(slot);
@@ -96,6 +98,7 @@ impl World {
         refused.wire.send(&memory[..sent]);
         refused.wire.server_shut = true;
         heapless!(self.table.refused(None, reject, sent));
+        self.next_number += 1;
         self.answers_noted = self.counters.total_requests.get();
         // Its answer is not one to its script, whose first request may be HEAD.
         refused.reader.advance(&refused.wire.stream, &[], &self.files);
@@ -106,10 +109,17 @@ impl World {
             }
             _ => {
                 self.tally.refused_for_descriptor += 1;
-                refused.wire.close();
+                refused.wire.close(false);
             }
         }
         self.note(|_| format!("client {client} is refused: {}", reject.name()));
+    }
+
+    /// Closes all refused newcomers.
+    pub(super) fn close_refusals(&mut self) {
+        for (client, _) in std::mem::take(&mut self.refusals) {
+            self.clients[client].wire.close(false);
+        }
     }
 
     /// Takes in what refused newcomers still send, and closes those that have ended or whose time is over.
@@ -124,7 +134,7 @@ impl World {
             heapless!(self.table.drained_refused(received.unwrap_or(0)));
             let is_over = matches!(received, Ok(0) | Err(Failure::Broken)) || due <= self.now.time.0 || ends_all;
             if is_over {
-                wire.close();
+                wire.close(false);
             }
             !is_over
         });

@@ -1,13 +1,16 @@
 //! What must be true once everything is over.
 
 use super::answer::Content;
+use super::canned::Spec;
+use super::captured;
 use super::client::Client;
 use super::files::Files;
+use super::model;
 use super::request::{Exchange, Expected};
 use super::response::Response;
 use super::world::World;
 use crate::connection::State;
-use crate::http::{Reject, Status};
+use crate::http::{Code, Reject, Status};
 use crate::stats::{Snapshot, Timeout};
 use crate::trace::ACCESS_RECORDS;
 
@@ -15,6 +18,8 @@ use crate::trace::ACCESS_RECORDS;
 #[derive(Debug)]
 struct Model {
     responses: [u64; Status::COUNT],
+    /// Those with another code.
+    others: u64,
     rejects: [u64; Reject::COUNT],
     /// Responses whose last byte was sent.
     completed: u64,
@@ -63,20 +68,23 @@ impl World {
         let refused = tally.refused_for_slot + tally.refused_for_descriptor;
         let received: usize = clients.iter().map(|client| client.wire.received).sum();
         let sent: usize = clients.iter().map(|client| client.wire.stream.len()).sum();
-        let responses: u64 = statistics.responses.iter().sum();
+        let others: u64 = statistics.other_responses.iter().sum();
+        let responses = statistics.responses.iter().sum::<u64>() + others;
         let latencies: u64 = statistics.latency.iter().sum();
-        assert_eq!(statistics.bytes_received, received as u64);
-        assert_eq!(statistics.bytes_sent, sent as u64);
+        assert_eq!(statistics.bytes_received, (received - self.before.received) as u64);
+        assert_eq!(statistics.bytes_sent, (sent - self.before.sent) as u64);
         assert_eq!(statistics.total_requests, responses);
         if self.access_log.is_some() && responses <= ACCESS_RECORDS as u64 {
             assert_eq!(self.logged, statistics.responses, "the access log has one line for each answer");
+            assert_eq!(self.logged_other, others, "the same of those that were registered");
         }
         assert_eq!(statistics.total_connections, tally.accepted);
         assert_eq!(statistics.connections_refused, refused);
         assert_eq!(statistics.connections_reclaimed, tally.reclaimed);
         assert_eq!(statistics.file_cache_hits, tally.memory_hits);
         let counts = &self.files.counts;
-        assert_eq!(statistics.file_cache_misses, counts.opened.get() - counts.directories.get() + tally.memory_misses);
+        let opened = counts.opened.get() - counts.directories.get() - self.before.opened;
+        assert_eq!(statistics.file_cache_misses, opened + tally.memory_misses);
         assert_eq!(statistics.files_truncated, tally.truncated);
         assert_eq!(statistics.timeouts, self.watch.timeouts);
         assert_eq!(statistics.rejects[Reject::NoSlot as usize], tally.refused_for_slot);
@@ -109,7 +117,7 @@ impl World {
         let Client { script, reader, wire, disturbance, .. } = client;
         let stream = &wire.stream;
         reader.check_rest(stream, &self.files);
-        for response in &reader.responses {
+        for response in reader.responses.iter().filter(|response| response.spec().is_none()) {
             response.head.check_status(&self.files.site, disturbance.refused);
         }
         if disturbance.refused {
@@ -125,6 +133,12 @@ impl World {
             let exchange = script.get(number);
             if matches!(exchange.map(|exchange| &exchange.expected), Some(Expected::Anything)) {
                 break;
+            }
+            if let (Some(spec), Some(exchange)) = (response.spec(), exchange) {
+                let while_stopping = client.drained_from.is_some_and(|from| number >= from);
+                self.check_registered(response, spec, exchange, while_stopping);
+                assert!(is_last || !exchange.closes(), "client {index} got an answer after its last");
+                continue;
             }
             // Both kinds of 408 end a connection.
             if response.status == Status::RequestTimeout {
@@ -147,6 +161,25 @@ impl World {
         if !disturbance.any() {
             self.check_undisturbed(index, client);
         }
+    }
+
+    /// Checks the head of a registered answer; its content was looked at as it came.
+    fn check_registered(&self, response: &Response, spec: &Spec, exchange: &Exchange, while_stopping: bool) {
+        let request = exchange.request.as_ref().expect("only what is understood gets what is registered");
+        let code = format!("HTTP/1.1 {} ", spec.code());
+        let status_line = response.head.status_line();
+        assert!(status_line.starts_with(&code), "{status_line:?} instead of {code:?}");
+        if let Some(status) = Status::of_code(spec.code()) {
+            assert_eq!(status_line, status.line().trim_end(), "the phrase that goes with the code");
+        }
+        let closes = !request.persists || exchange.closes_anyway || while_stopping || spec.is_raw();
+        let connection = match (closes, request.is_old) {
+            _ if spec.says_close() => None,
+            (true, _) => Some("close"),
+            (false, true) => Some("keep-alive"),
+            (false, false) => None,
+        };
+        response.head.check(&model::registered(&self.files, request, spec), connection, &self.files);
     }
 
     /// Checks a response against the answer that its request must get, where the server may be about to stop when it is begun.
@@ -204,13 +237,23 @@ impl World {
     fn check_undisturbed(&self, index: usize, client: &Client) {
         let Client { script, reader, wire, .. } = client;
         let stream = &wire.stream;
-        let got = reader.responses.len();
-        if !reader.is_whole(stream) {
+        let shown = reader.responses.len();
+        let headless = client.headless();
+        let got = shown + usize::from(headless.is_some());
+        if reader.is_blind {
+            return;
+        }
+        if let Some((spec, course)) = headless {
+            let come = if course.code == 0 { course.content } else { 0 };
+            assert_eq!(reader.rest(stream), &spec.content[..come], "client {index}: what comes without a head");
+        } else if !reader.is_whole(stream) {
             let last = reader.responses.last().unwrap_or_else(|| panic!("client {index}: a head is cut short"));
             last.check_cut(stream, &self.files);
         }
         // Of what ends with the connection only this tells whether it is whole.
-        for (response, exchange) in reader.responses.iter().zip(script).filter(|pair| !pair.1.is_head) {
+        for (response, exchange) in
+            reader.responses.iter().zip(script).filter(|pair| !pair.1.is_head && pair.0.spec().is_none())
+        {
             if let Some(Content::Listing { directory, format }) = exchange.answer().map(|answer| &answer.content)
                 && response.status == Status::Ok
             {
@@ -233,11 +276,16 @@ impl World {
         assert!(range.contains(&got), "client {index} got {got} answers instead of {range:?}");
         if wire.closed_unread {
             let asked = got.checked_sub(1).and_then(|last| script[last].answer());
+            let ends_at_once = client.ends_at_once();
             assert!(
-                asked.is_some_and(|answer| answer.asked_to_close),
+                ends_at_once || asked.is_some_and(|answer| answer.asked_to_close),
                 "client {index}: bytes were left unread, so that a reset may destroy the answer"
             );
         }
+        let resets =
+            got.checked_sub(1).and_then(|last| script[last].taken.as_ref().map(|spec| (spec, script[last].is_head)));
+        let resets = resets.is_some_and(|(spec, is_head)| spec.resets(is_head));
+        assert_eq!(wire.closed_with_reset, resets, "client {index}: whether the connection is reset");
         let complete = client.delivered_limit() == client.boundaries.last().copied().unwrap_or(0);
         assert!(!complete || got == expected, "client {index} sent everything and got {got} of {expected} answers");
     }
@@ -248,9 +296,25 @@ impl World {
 
     /// Where nothing was disturbed and nothing mutated, the statistics follow from what the clients sent.
     fn check_model(&self, statistics: &Snapshot) -> bool {
-        let mut heads = [0; Status::COUNT];
-        for response in self.clients.iter().flat_map(|client| &client.reader.responses) {
-            heads[response.status as usize] += 1;
+        if self.before.times > 0 {
+            return false;
+        }
+        let (mut heads, mut others) = ([0; Status::COUNT], vec![0; Code::LIMIT]);
+        for client in &self.clients {
+            let responses = &client.reader.responses;
+            let codes = responses
+                .iter()
+                .map(|response| response.spec().map_or(response.status.into(), |spec| Code::of(spec.code())));
+            let headless = client.headless().filter(|_| client.begun > responses.len());
+            for code in codes.chain(headless.map(|(_, course)| Code::of(course.code))) {
+                match code {
+                    Code::Own(status) => heads[status as usize] += 1,
+                    Code::Other(number) => others[usize::from(number)] += 1,
+                }
+            }
+        }
+        for (number, &seen) in others.iter().enumerate() {
+            assert!(seen <= statistics.other_responses[number], "{seen} answers of {number} were sent");
         }
         for status in Status::ALL {
             let (seen, counted) = (heads[*status as usize], statistics.responses[*status as usize]);
@@ -259,12 +323,16 @@ impl World {
         if self.clients.iter().any(|client| client.disturbance.any()) {
             return false;
         }
+        if self.clients.iter().any(|client| client.reader.is_blind) {
+            return false;
+        }
         assert_eq!(heads, statistics.responses);
+        assert_eq!(others, statistics.other_responses);
         if self.clients.iter().any(|client| self.has_mutated(client)) {
             return false;
         }
         let (responses, rejects) = ([0; Status::COUNT], [0; Reject::COUNT]);
-        let mut model = Model { responses, rejects, completed: 0, begun: 0, content_bytes: 0 };
+        let mut model = Model { responses, others: 0, rejects, completed: 0, begun: 0, content_bytes: 0 };
         for client in &self.clients {
             model.take(client, &self.files);
         }
@@ -273,7 +341,12 @@ impl World {
         assert_eq!(model.completed, statistics.latency_count);
         assert_eq!(model.begun, statistics.pool_resets);
         assert_eq!(statistics.timeouts, [0; Timeout::ALL.len()]);
-        if self.access_log.is_some() && model.responses.iter().sum::<u64>() <= ACCESS_RECORDS as u64 {
+        assert_eq!(model.others, others.iter().sum::<u64>());
+        if let Some(captured) = &self.captured {
+            captured::check(captured, &self.clients);
+        }
+        let answers = model.responses.iter().sum::<u64>() + model.others;
+        if self.access_log.is_some() && answers <= ACCESS_RECORDS as u64 {
             assert_eq!(self.logged_bytes, model.content_bytes, "the bytes of content in the access log");
         }
         true
@@ -282,12 +355,25 @@ impl World {
 
 impl Model {
     fn take(&mut self, client: &Client, files: &Files) {
-        let got = client.reader.responses.len();
+        let headless = client.headless();
+        let got = client.reader.responses.len() + usize::from(headless.is_some());
         let mut closed = false;
         let Client { reader, wire, .. } = client;
+        if headless.is_some() {
+            self.content_bytes += reader.rest(&wire.stream).len() as u64;
+        }
         let contents = reader.responses.iter().map(|response| response.content(&wire.stream).len() as u64);
         self.content_bytes += contents.sum::<u64>();
         for exchange in &client.script[..got] {
+            if let Some(course) = exchange.course() {
+                match Status::of_code(course.code) {
+                    Some(status) => self.responses[status as usize] += 1,
+                    None => self.others += 1,
+                }
+                self.completed += u64::from(course.completes);
+                closed = exchange.closes();
+                continue;
+            }
             let answer = exchange.answer().expect("the client was told all its answers");
             self.responses[answer.status as usize] += 1;
             if let Some(reject) = answer.reject {
@@ -298,13 +384,7 @@ impl Model {
             closed = answer.closes;
         }
         let start = got.checked_sub(1).map_or(0, |last| client.boundaries[last]);
-        let bytes = client_bytes(client);
-        let mut rest = bytes.get(start..client.wire.received).unwrap_or_default();
-        // Empty lines alone are no request yet.
-        while let Some(behind) = rest.strip_prefix(b"\r\n") {
-            rest = behind;
-        }
-        self.begun += got as u64 + u64::from(!closed && !rest.is_empty());
+        self.begun += got as u64 + u64::from(!closed && client.unanswered(start).next().is_some());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::files::Files;
 use super::plan::Plan;
+use super::play::Play;
 use super::random::Random;
 use super::request::{self, Exchange, Expected};
 use super::response::Reader;
@@ -30,6 +31,8 @@ pub(super) struct Disturbance {
     pub(super) lost: bool,
     /// The server stopped while it was there.
     pub(super) stopped: bool,
+    /// The server began anew while it was there.
+    pub(super) dismissed: bool,
     /// The server began to drain before it was gone.
     pub(super) drained: bool,
     /// A file of its ended early, or a name could not be opened.
@@ -80,6 +83,18 @@ pub(super) struct Client {
     pub(super) begun: usize,
     /// How many of them when the server was told to stop.
     pub(super) drained_from: Option<usize>,
+    /// The registered answer that is under way.
+    pub(super) play: Option<Play>,
+    /// The first exchange of which it is not known yet that its path was looked at.
+    pub(super) next_route: usize,
+    /// The one that may have been, when other answers were registered.
+    pub(super) may_be_routed: Option<usize>,
+    /// What it sends cannot be told, so that it is not known what it gets.
+    pub(super) is_unsure: bool,
+    /// What it waits for never comes.
+    pub(super) gives_up: bool,
+    /// The number of its connection.
+    pub(super) number: u64,
     asleep_until: u64,
     ending: Ending,
     /// It sends a request only when the one before it is answered.
@@ -102,6 +117,8 @@ impl Client {
         let longest_piece = (*random.pick(&[3, 40, 400, 5000])).max(bytes.len() / 300).max(1);
         let answers = script.iter().filter_map(Exchange::answer);
         let volume: usize = answers.map(|answer| answer.content.volume(files)).sum();
+        let longest = plan.registered.iter().map(|spec| spec.content.len() + 600).max().unwrap_or(0);
+        let volume = volume + longest * script.iter().filter(|exchange| exchange.request.is_some()).count();
         let capacity = if plan.huge_files { 400_000 } else { *random.pick(&[300, 1500, 9000, 60_000]) };
         let longest_read = if plan.huge_files { 1 << 20 } else { *random.pick(&[100, 1000, 100_000]) };
         let silent = random.chance(plan.faults.silent_end);
@@ -118,6 +135,12 @@ impl Client {
             failed: Vec::new(),
             begun: 0,
             drained_from: None,
+            play: None,
+            next_route: 0,
+            may_be_routed: None,
+            is_unsure: false,
+            gives_up: false,
+            number: 0,
             // Some come late, when others are idle or gone.
             asleep_until: if random.chance(500) { 0 } else { random.between(0, plan.longest_step * 200) },
             ending: match random.between(0, 1) {
@@ -156,7 +179,7 @@ impl Client {
             }
             Ending::Silent => false,
         };
-        !self.wire.ended && self.delivered == self.limit && is_ready
+        !self.wire.ended && (self.gives_up || (self.delivered == self.limit && is_ready))
     }
 
     /// How many answers a client that knows nothing of the server waits for.
@@ -167,8 +190,11 @@ impl Client {
 
     /// How many answers the script gets if nothing disturbs it.
     pub(super) fn expected_answers(&self) -> usize {
-        let answers = self.script.iter().map_while(Exchange::answer);
-        let closing = answers.clone().position(|answer| answer.closes);
+        let is_answered = |exchange: &&Exchange| {
+            exchange.answer().is_some() && exchange.course().is_none_or(|course| course.is_answered)
+        };
+        let answers = self.script.iter().take_while(is_answered);
+        let closing = answers.clone().position(Exchange::closes);
         closing.map_or_else(|| answers.count(), |position| position + 1)
     }
 
@@ -241,6 +267,11 @@ impl Client {
             return Act::Delivers(count);
         }
         if self.can_end() && random.chance(200) {
+            self.limit = self.delivered;
+            // Its end is to be heard of behind whatever it sent before.
+            if self.gives_up && random.chance(500) {
+                self.wire.deliver(&vec![b'x'; plan.limits.buffer_size + 1000]);
+            }
             self.wire.end();
             return Act::Ends;
         }
@@ -264,6 +295,15 @@ impl Client {
         let (whole, has_part) = self.received_exchanges();
         let is_told = self.script[..whole].iter().all(|exchange| exchange.answer().is_some());
         is_told && !has_part && self.reader.complete(usize::MAX) == whole && self.reader.is_whole(&self.wire.stream)
+    }
+
+    /// What the server has received from there on, empty lines at its beginning left out.
+    pub(super) fn unanswered(&self, start: usize) -> impl Iterator<Item = u8> {
+        let mut rest = self.bytes.get(start..self.wire.received.min(self.bytes.len())).unwrap_or_default();
+        while let Some(behind) = rest.strip_prefix(b"\r\n") {
+            rest = behind;
+        }
+        rest.iter().copied()
     }
 
     /// Up to where it meant to deliver.

@@ -1,11 +1,12 @@
 //! What the runs have come upon, so that a simulator that sees nothing is noticed.
 
 use super::answer::Content;
-use super::client::Act;
+use super::client::{Act, Client};
 use super::files::Files;
 use super::request::Exchange;
 use super::response::Response;
 use super::world::World;
+use crate::canned::{Ending, Wait};
 use crate::connection::State;
 use crate::http::listing::Format;
 use crate::http::{Reject, Status};
@@ -78,6 +79,33 @@ const EVENTS: &[&str] = &[
     "a newcomer is gone before it is accepted",
     "the wall clock goes back",
     "the wall clock goes ahead",
+    "a registered answer waits",
+    "other answers are registered",
+    "a registered answer is used up",
+    "the server begins anew",
+    "a request is kept",
+    "everything that was kept was foretold",
+    "a registered answer is disturbed",
+    "a registered answer",
+    "a registered answer with a delay",
+    "a registered answer that dribbles",
+    "a registered answer that stalls",
+    "a registered answer with a long content",
+    "a registered answer of 204",
+    "a registered answer of 304",
+    "a registered answer with a code of its own",
+    "a registered answer to HEAD",
+    "a registered answer to another method",
+    "a registered answer that says close",
+    "a registered answer to HTTP/1.0",
+    "a registered answer is cut by a close",
+    "a registered answer is cut by a reset",
+    "a registered answer is none",
+    "something raw",
+    "something raw for HEAD",
+    "something raw is cut",
+    "a registered answer is delayed for ever",
+    "a registered answer stalls for ever",
 ];
 
 impl Default for Coverage {
@@ -175,11 +203,24 @@ impl Coverage {
         happened("a newcomer is gone before it is accepted", tally.newcomers_failed);
         happened("the wall clock goes back", tally.set_back);
         happened("the wall clock goes ahead", tally.set_ahead);
+        happened("a registered answer waits", tally.pauses);
+        happened("other answers are registered", tally.changes);
+        happened("a registered answer is used up", world.registry.used_up);
+        happened("the server begins anew", world.before.times);
+        if let Some(captured) = &world.captured {
+            let requests = captured.requests().0;
+            happened("a request is kept", requests.len() as u64);
+            happened("everything that was kept was foretold", u64::from(is_foretold && !requests.is_empty()));
+        }
         for client in world.clients.iter().filter(|client| !client.disturbance.refused) {
             for (response, exchange) in client.reader.responses.iter().zip(&client.script) {
-                self.take_response(response, exchange);
+                match response.spec() {
+                    Some(_) => continue,
+                    None => self.take_response(response, exchange),
+                }
                 self.take_listing(response, exchange, &world.files);
             }
+            client.script.iter().for_each(|exchange| self.take_registered(exchange, client, world));
         }
     }
 
@@ -209,6 +250,47 @@ impl Coverage {
             ("several parts are cut short", !is_whole && several),
             ("too many ranges for the pool", answer.has_too_many_parts),
             ("a Location that is too long", is_long && response.status == Status::InternalServerError),
+        ] {
+            if happens {
+                self.count(event);
+            }
+        }
+    }
+
+    /// What was registered, where nothing disturbed it.
+    fn take_registered(&mut self, exchange: &Exchange, client: &Client, world: &World) {
+        let (Some(spec), Some(course)) = (&exchange.taken, exchange.course()) else { return };
+        if client.disturbance.any() {
+            return self.count("a registered answer is disturbed");
+        }
+        let (pace, waits_for_ever) = (&spec.pace, |wait| wait == Wait::ForEver);
+        let length = spec.content_length(exchange.is_head);
+        let is_cut = course.is_shown && course.content < length && !course.lasts;
+        let is_delayed = !matches!(pace.delay, Wait::None | Wait::ForEver);
+        let is_stalled = pace.stall.is_some_and(|(_, wait)| !waits_for_ever(wait));
+        let method = exchange.request.as_ref().map_or("", |request| request.method);
+        let fits = length + 900 < world.plan.limits.buffer_size;
+        for (event, happens) in [
+            ("a registered answer", course.completes && pace.is_plain()),
+            ("a registered answer with a delay", course.completes && is_delayed),
+            ("a registered answer that dribbles", course.completes && pace.dribble.is_some()),
+            ("a registered answer that stalls", course.completes && is_stalled),
+            ("a registered answer with a long content", course.completes && !fits),
+            ("a registered answer of 204", course.completes && course.code == 204),
+            ("a registered answer of 304", course.completes && course.code == 304),
+            ("a registered answer with a code of its own", course.completes && matches!(course.code, 299 | 418 | 799)),
+            ("a registered answer to HEAD", course.completes && exchange.is_head),
+            ("a registered answer to another method", course.completes && matches!(method, "POST" | "BREW" | "DELETE")),
+            ("a registered answer that says close", course.completes && spec.says_close()),
+            ("a registered answer to HTTP/1.0", exchange.request.as_ref().is_some_and(|request| request.is_old)),
+            ("a registered answer is cut by a close", is_cut && pace.ending == Ending::Close),
+            ("a registered answer is cut by a reset", is_cut && pace.ending == Ending::Reset),
+            ("a registered answer is none", course.is_answered && !course.is_shown && !spec.is_raw() && !course.lasts),
+            ("something raw", spec.is_raw() && course.completes),
+            ("something raw for HEAD", spec.is_raw() && course.completes && exchange.is_head),
+            ("something raw is cut", spec.is_raw() && !course.lasts && course.content < length),
+            ("a registered answer is delayed for ever", waits_for_ever(pace.delay)),
+            ("a registered answer stalls for ever", course.lasts && course.is_answered),
         ] {
             if happens {
                 self.count(event);

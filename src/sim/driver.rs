@@ -33,7 +33,7 @@ enum Progress {
 enum Step {
     /// Nothing until something happens.
     Waits,
-    Closes,
+    Closes(bool),
     Opens(CString, Codings),
     /// A directory by its token, its file and its name, from a place on.
     Lists(u64, usize, Vec<u8>, Box<Position>),
@@ -62,6 +62,7 @@ impl World {
         self.expire();
         self.drain_refusals();
         heapless!(self.table.check_invariants());
+        self.obey();
         self.stop();
     }
 
@@ -157,8 +158,11 @@ impl World {
         for _ in 0..STEPS_PER_TURN {
             let Some(client) = self.sockets[slot as usize].client else { return };
             match self.step(slot, client) {
-                Step::Waits => return self.settle(slot, client),
-                Step::Closes => return self.close(slot, client),
+                Step::Waits => {
+                    self.paused(slot, client);
+                    return self.settle(slot, client);
+                }
+                Step::Closes(resets) => return self.close(slot, client, resets),
                 Step::Opens(name, codings) => self.open(slot, &name, codings),
                 Step::Lists(token, id, name, position) => {
                     if !self.list(slot, token, id, &name, *position) {
@@ -195,6 +199,7 @@ impl World {
         let action = heapless!(self.table.next_action(slot));
         let socket = &mut self.sockets[slot as usize];
         let begun = note_answers(&self.counters, &mut self.answers_noted, &mut self.clients[client]);
+        self.registry.note(&mut self.clients[client], self.now.time.0);
         if begun > 0 {
             (socket.need, socket.listing) = (Need::Bytes, None);
         } else if self.files.open_for(slot) > 0 {
@@ -205,6 +210,9 @@ impl World {
                 _ => false,
             };
             assert!(is_needed, "slot {slot} holds a file that nothing more is needed of");
+        }
+        if !matches!(action, Action::Wait) {
+            self.watch.goes_on(slot, self.now.time.0);
         }
         let Client { wire, script, begun, failed, reader, disturbance, .. } = &mut self.clients[client];
         // Where a name could not be opened, it is another answer that is under way.
@@ -219,7 +227,7 @@ impl World {
                 );
                 return Step::Waits;
             }
-            Action::Close { .. } => return Step::Closes,
+            Action::Close { resets } => return Step::Closes(resets),
             Action::Open { name, codings } => {
                 let (bytes, c_string) = (name.bytes(), name.as_c_str().to_owned());
                 assert_eq!(c_string.to_bytes(), bytes, "a name ends in its only NUL");
@@ -296,13 +304,17 @@ impl World {
 
     /// Bytes went out: some time has passed, and the client hears of them.
     fn progressed(&mut self, slot: u32, client: usize, progress: Progress) {
-        let elapsed = self.random.between(0, 2000);
+        let (before, elapsed) = (self.now.time.0, self.random.between(0, 2000));
         self.advance_clock(elapsed);
         let now = self.now;
         heapless!(self.table.set_now(now));
         self.watch.sent(slot, now.time.0);
-        let Client { reader, script, wire, .. } = &mut self.clients[client];
+        let Client { reader, script, wire, play, .. } = &mut self.clients[client];
         reader.advance(&wire.stream, script, &self.files);
+        let is_under_way = matches!(self.table.state(slot), State::Processing | State::SendingResponse);
+        if let (Progress::Sent(count), Some(play)) = (progress, play.as_mut().filter(|_| is_under_way)) {
+            play.sent(&wire.stream, count, before, now.time.0);
+        }
         match progress {
             Progress::Sent(count) => {
                 self.mix(count as u64);
@@ -320,12 +332,13 @@ impl World {
         }
     }
 
-    fn close(&mut self, slot: u32, client: usize) {
+    fn close(&mut self, slot: u32, client: usize, resets: bool) {
         self.retired.push(self.table.token(slot));
         let queued = self.sockets[slot as usize].queued;
         self.sockets[slot as usize] = Socket { queued, ..Socket::default() };
+        self.clients[client].check_play();
         let Client { wire, reader, .. } = &mut self.clients[client];
-        wire.close();
+        wire.close(resets);
         reader.stream_ends(&wire.stream);
         self.watch.closed(slot);
         heapless!(self.table.closed(slot));
@@ -364,9 +377,10 @@ impl World {
             let Some(slot) = heapless!(self.table.expire()) else { return };
             let client = self.sockets[slot as usize].client.expect("a free slot has no deadline");
             let is_timeout = self.watch.expired(slot, self.now.time.0, self.table.counters());
+            let is_closing = self.table.state(slot) == State::Closing;
             let disturbance = &mut self.clients[client].disturbance;
             disturbance.timed_out |= is_timeout;
-            disturbance.linger_over |= !is_timeout;
+            disturbance.linger_over |= !is_timeout && is_closing;
             self.note(|_| format!("slot {slot}: a deadline passed, timeout: {is_timeout}"));
             self.answer(slot);
         }
@@ -413,7 +427,7 @@ impl World {
         }
     }
 
-    fn answer_all(&mut self) {
+    pub(super) fn answer_all(&mut self) {
         for slot in 0..self.sockets.len() {
             self.answer(u32::try_from(slot).expect("there are few slots"));
         }

@@ -37,6 +37,11 @@ impl Head {
         *status.unwrap_or_else(|| panic!("no status line of ours: {line:?}"))
     }
 
+    /// What stands before its fields.
+    pub(super) fn status_line(&self) -> &str {
+        self.text.split("\r\n").next().unwrap_or_default()
+    }
+
     fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.text.split("\r\n").skip(1);
         lines.map(move |line| line.split_once(": ").unwrap_or_else(|| panic!("no field line: {line:?} in {self:?}")))

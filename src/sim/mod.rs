@@ -9,6 +9,8 @@
 
 mod accepting;
 mod answer;
+mod canned;
+mod captured;
 mod check;
 mod chunks;
 mod client;
@@ -24,9 +26,12 @@ mod lookup;
 mod model;
 mod multipart;
 mod opening;
+mod orders;
 mod plan;
+mod play;
 mod random;
 mod ranges;
+mod registry;
 mod request;
 mod response;
 mod site;

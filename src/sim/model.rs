@@ -1,6 +1,7 @@
 //! The model: from a request to the answer that it must get, by a plain reading of the rules that shares nothing with the server.
 
 use super::answer::{Answer, Content, Value};
+use super::canned::Spec;
 use super::conditions::{Conditions, Validators, Verdict};
 use super::files::Files;
 use super::lookup::{Case, Outcome};
@@ -114,6 +115,32 @@ fn short(status: Status, text: &'static str) -> Answer {
 
 fn plain_error(files: &Files, status: Status) -> Answer {
     error(files, status, status.content())
+}
+
+/// Whether the path of a request that breaks no rule is looked at.
+pub(super) fn reaches_path(plan: &Plan, request: &Request) -> bool {
+    let pool_size = plan.limits.pool_size;
+    request.line_length <= plan.limits.max_request_line
+        && take_lines(request.lines.len(), pool_size)
+            .is_ok_and(|used| take(used, request.case.path_length + PATH_BYTES, 1, pool_size).is_some())
+}
+
+/// The head of a registered answer, as an answer to this request.
+pub(super) fn registered(files: &Files, request: &Request, spec: &Spec) -> Answer {
+    // What is registered is no answer to a browser that asks whether it may ask, whatever its code.
+    let mut answer = Answer::new(Status::Ok, Content::Text(""));
+    for (name, value) in &spec.fields {
+        answer.field(name, *value);
+    }
+    if !spec.content.is_empty() && spec.fields.iter().all(|field| field.0 != "Content-Type") {
+        answer.field("Content-Type", "application/octet-stream");
+    }
+    if !matches!(spec.code(), 204 | 304) {
+        answer.field("Content-Length", spec.content.len().to_string());
+    }
+    finish(&mut answer, files, &request.lines);
+    answer.is_old = request.is_old;
+    answer
 }
 
 /// The answer to a request that breaks no rule.

@@ -1,8 +1,11 @@
 //! What one run is made of: the limits of the server, the faults of its world, the pace of its clock.
 
+use super::canned::{self, Spec};
 use super::random::Random;
 use super::site::{SHORTEST_LINE, site};
+use crate::capture::MIN_MEMORY;
 use crate::config::{Limits, Site};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How often each thing goes wrong, in thousandths of its occasions.
@@ -70,6 +73,10 @@ pub(super) struct Faults {
     pub(super) abort: u32,
     /// The server is told to drain, at each turn.
     pub(super) drain: u32,
+    /// Others of the registered answers are given from now on, at each turn.
+    pub(super) change: u32,
+    /// The server is told to begin anew, at each turn.
+    pub(super) begin_anew: u32,
 }
 
 /// What one run is made of.
@@ -87,6 +94,10 @@ pub(super) struct Plan {
     pub(super) longest_step: u64,
     /// There are files that take more than a turn's budget.
     pub(super) huge_files: bool,
+    /// The answers that are registered at some time.
+    pub(super) registered: Vec<Rc<Spec>>,
+    /// How much memory requests are kept in, in bytes.
+    pub(super) capture: Option<usize>,
 }
 
 impl Plan {
@@ -98,7 +109,7 @@ impl Plan {
         let limits = limits(random, calm, buffer_size, &site);
         let most = if calm { limits.max_connections } else { 9 };
         let huge_files = random.chance(8);
-        Self {
+        let mut plan = Self {
             limits,
             site,
             faults,
@@ -107,7 +118,11 @@ impl Plan {
             clients: random.size(1, if huge_files { 1 } else { most }),
             longest_step: random.between(1, 1_000_000),
             huge_files,
-        }
+            registered: Vec::new(),
+            capture: random.chance(120).then(|| *random.pick(&[MIN_MEMORY, 1 << 20])),
+        };
+        plan.registered = canned::specs(random, &plan);
+        plan
     }
 
     /// The longest of all timeouts, in nanoseconds.
@@ -168,6 +183,7 @@ fn calm_faults(random: &mut Random) -> Faults {
         wall_jump_ahead: often(50),
         spurious_event: often(100),
         late_event: often(300),
+        change: often(100),
         ..Faults::default()
     }
 }
@@ -199,6 +215,7 @@ fn rough_faults(random: &mut Random) -> Faults {
         early_stop: some(20),
         abort: some(900),
         drain: some(20),
+        begin_anew: some(15),
         ..calm
     }
 }

@@ -1,13 +1,16 @@
 //! What a client sends, each request with the answer that it must get.
 
 use super::answer::Answer;
+use super::canned::{Course, Spec};
 use super::files::Files;
 use super::hostile;
+use super::model::Request;
 use super::plan::Plan;
 use super::random::Random;
 use super::valid::valid;
 use crate::config::Limits;
 use crate::http::Reject;
+use std::rc::Rc;
 
 /// One request, or something that pretends to be one.
 #[derive(Clone, Debug)]
@@ -21,6 +24,14 @@ pub(super) struct Exchange {
     /// It asks for ranges.
     pub(super) has_range: bool,
     pub(super) expected: Expected,
+    /// What it is, where it breaks no rule and its path is looked at.
+    pub(super) request: Option<Rc<Request>>,
+    /// Its content without any coding.
+    pub(super) content: Vec<u8>,
+    /// Its connection ends with its answer, whatever that is.
+    pub(super) closes_anyway: bool,
+    /// The registered answer that it got in place of the expected one.
+    pub(super) taken: Option<Rc<Spec>>,
 }
 
 /// What comes of a request.
@@ -35,13 +46,40 @@ pub(super) enum Expected {
 
 impl Exchange {
     pub(super) fn new(bytes: Vec<u8>, answer: Answer) -> Self {
-        let expected = Expected::Answer(answer);
-        Self { bytes, waits_at: None, may_continue: false, is_head: false, has_range: false, expected }
+        Self::with(bytes, false, Expected::Answer(answer))
     }
 
     fn untold(bytes: Vec<u8>) -> Self {
-        let expected = Expected::Anything;
-        Self { bytes, waits_at: None, may_continue: true, is_head: false, has_range: false, expected }
+        Self::with(bytes, true, Expected::Anything)
+    }
+
+    fn with(bytes: Vec<u8>, may_continue: bool, expected: Expected) -> Self {
+        Self {
+            bytes,
+            waits_at: None,
+            may_continue,
+            is_head: false,
+            has_range: false,
+            expected,
+            request: None,
+            content: Vec::new(),
+            closes_anyway: false,
+            taken: None,
+        }
+    }
+
+    /// What becomes of the registered answer that it got, if it did.
+    pub(super) fn course(&self) -> Option<Course> {
+        self.taken.as_ref().map(|spec| spec.course(self.is_head))
+    }
+
+    /// Whether its answer is the last of its connection. False where that is not known.
+    pub(super) fn closes(&self) -> bool {
+        let asks_to_close = self.request.as_ref().is_some_and(|request| !request.persists);
+        match self.course() {
+            Some(course) => course.closes || asks_to_close || self.closes_anyway,
+            None => self.answer().is_some_and(|answer| answer.closes),
+        }
     }
 
     /// The answer, where it is known.
@@ -90,6 +128,7 @@ pub(super) fn script(random: &mut Random, plan: &Plan, files: &Files) -> Vec<Exc
             let closes = closes_anyway(&plan.limits, number);
             answer.says_close |= closes;
             answer.closes |= closes;
+            exchange.closes_anyway = closes;
         }
         exchanges.push(exchange);
     }
@@ -102,6 +141,7 @@ pub(super) fn script(random: &mut Random, plan: &Plan, files: &Files) -> Vec<Exc
             exchange.bytes.truncate(random.size(1, exchange.waits_at.unwrap_or(length) - 1));
             exchange.waits_at = None;
             exchange.expected = Expected::Nothing;
+            exchange.request = None;
             exchanges.push(exchange);
         }
     }

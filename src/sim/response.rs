@@ -1,5 +1,6 @@
 //! What a strict client makes of the bytes that the server sends.
 
+use super::canned::Spec;
 use super::chunks::Chunks;
 use super::files::Files;
 use super::head::Head;
@@ -7,6 +8,7 @@ use super::multipart::{self, Seen};
 use super::request::{Exchange, Expected};
 use crate::http::listing::Format;
 use crate::http::{Reject, Status};
+use std::rc::Rc;
 
 /// What the head of a response announces.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ enum Body {
     },
     /// The list of a directory: in chunks, or up to the end of the stream. An answer to HEAD has none.
     Listing(Format, Option<Chunks>),
+    /// What was registered.
+    Registered(Rc<Spec>),
 }
 
 /// One response as far as it has come.
@@ -53,11 +57,16 @@ pub(super) struct Reader {
     pub(super) interim: usize,
     /// How many responses had come before the last of them.
     continued_at: Option<usize>,
+    /// What comes is not known any more, and not looked at.
+    pub(super) is_blind: bool,
 }
 
 impl Reader {
     /// Takes in what has come since the last call.
     pub(super) fn advance(&mut self, stream: &[u8], script: &[Exchange], files: &Files) {
+        if self.is_blind {
+            return;
+        }
         loop {
             if let Some(response) = self.responses.last_mut().filter(|response| response.end.is_none()) {
                 response.end = response.find_end(stream);
@@ -77,6 +86,14 @@ impl Reader {
                 return;
             }
             let rest = &stream[self.at..];
+            let exchange = script.get(self.responses.len());
+            let taken = exchange.and_then(|exchange| exchange.taken.as_ref());
+            if let Some((spec, false)) = taken.zip(exchange).map(|(spec, it)| (spec, spec.course(it.is_head).is_shown))
+            {
+                let come = if spec.course(false).code == 0 { spec.course(false).content } else { 0 };
+                assert!(spec.content[..come].starts_with(rest), "what has no head is {}", rest.escape_ascii());
+                return;
+            }
             let Some(length) = memchr::memmem::find(rest, b"\r\n\r\n") else {
                 assert!(rest.len() < 32_768, "a head does not end");
                 return;
@@ -88,8 +105,11 @@ impl Reader {
                 self.at = content_start;
                 continue;
             }
-            let is_head = script.get(self.responses.len()).is_some_and(|exchange| exchange.is_head);
-            self.responses.push(Response::new(head, content_start, is_head, files));
+            let is_head = exchange.is_some_and(|exchange| exchange.is_head);
+            self.responses.push(match taken {
+                Some(spec) => Response::registered(head, content_start, is_head, spec),
+                None => Response::new(head, content_start, is_head, files),
+            });
         }
     }
 
@@ -122,6 +142,11 @@ impl Reader {
     /// How many responses are complete within the first `read` bytes.
     pub(super) fn complete(&self, read: usize) -> usize {
         self.responses.iter().take_while(|response| response.end.is_some_and(|end| end <= read)).count()
+    }
+
+    /// What has come behind the last response that has a head.
+    pub(super) fn rest<'a>(&self, stream: &'a [u8]) -> &'a [u8] {
+        &stream[self.at..]
     }
 
     /// Whether the stream ends with a whole response, or is empty.
@@ -173,6 +198,28 @@ impl Response {
         }
     }
 
+    /// The answer that was registered, at the place where it must be.
+    fn registered(head: &str, content_start: usize, is_head: bool, spec: &Rc<Spec>) -> Self {
+        let head = Head::new(head);
+        Self {
+            // Which it is the head itself is compared with.
+            status: Status::Ok,
+            closes: spec.course(is_head).closes || head.value("Connection") == Some("close"),
+            body: Body::Registered(Rc::clone(spec)),
+            ends_with_stream: false,
+            content_start,
+            content_length: spec.content_length(is_head),
+            end: None,
+            content_is_optional: false,
+            head,
+        }
+    }
+
+    /// The answer that was registered, if it is one.
+    pub(super) fn spec(&self) -> Option<&Spec> {
+        if let Body::Registered(spec) = &self.body { Some(spec) } else { None }
+    }
+
     /// Where it ends, once so much of the stream is there.
     fn find_end(&mut self, stream: &[u8]) -> Option<usize> {
         if let Body::Listing(_, Some(chunks)) = &mut self.body {
@@ -218,6 +265,11 @@ impl Response {
                 let is_right = files.directories.is_listing(*format, content, is_whole);
                 assert!(is_right, "{:?} has another listing: {}", self.head, content.escape_ascii());
             }
+            Body::Registered(spec) => {
+                assert!(spec.content.starts_with(content), "other content than was registered: {:?}", self.head);
+                let most = spec.course(false).content;
+                assert!(content.len() <= most, "{} of {most} bytes came: {spec:?}", content.len());
+            }
             Body::Text => {
                 let is_prefix = |text: &str| text.as_bytes().starts_with(content);
                 let mut of_reject = Reject::ALL.iter().filter(|reject| reject.status() == self.status);
@@ -234,6 +286,7 @@ impl Response {
         let content = self.content(stream);
         let is_right = match &self.body {
             Body::Text => false,
+            Body::Registered(spec) => content.len() == spec.course(false).content,
             Body::Listing(format, Some(chunks)) => {
                 files.directories.is_listing(*format, content, true) && chunks.ends_between_chunks(stream)
             }
@@ -278,7 +331,7 @@ impl Response {
 
     /// Whether it is an error with a page of the site.
     pub(super) fn has_page(&self) -> bool {
-        self.status.code() >= 400 && !matches!(self.body, Body::Text)
+        self.status.code() >= 400 && !matches!(self.body, Body::Text | Body::Registered(_))
     }
 }
 

@@ -11,6 +11,7 @@ use super::request::Exchange;
 use super::site::ORIGINS;
 use crate::http::Reject;
 use crate::http::negotiation::Coding::{self, Brotli, Gzip, Zstandard};
+use std::rc::Rc;
 
 /// Lines of Accept-Encoding, and the codings that they would rather have than none, the most wanted first.
 const ACCEPTED: &[(&[&str], &[Coding])] = &[
@@ -87,18 +88,20 @@ fn chunked(random: &mut Random, content: &[u8]) -> Vec<u8> {
     coded
 }
 
-/// The content of a request, its field lines among the others. Returns it, and whether the peer may be told to go on.
-fn add_content(random: &mut Random, plan: &Plan, is_old: bool, lines: &mut Lines) -> (Vec<u8>, bool) {
+/// The content of a request, its field lines among the others. Returns it, whether the peer may be told to go on, and what it is
+/// without any coding.
+fn add_content(random: &mut Random, plan: &Plan, is_old: bool, lines: &mut Lines) -> (Vec<u8>, bool, Vec<u8>) {
     let length = random.size(1, usize::try_from(plan.limits.max_content).expect("it is small").min(1500));
-    let (mut body, mut line) = (content(length), format!("Content-Length: {length}"));
+    let plain = content(length);
+    let (mut body, mut line) = (plain.clone(), format!("Content-Length: {length}"));
     if !is_old && random.chance(500) {
         (body, line) = (chunked(random, &body), "Transfer-Encoding: Chunked".into());
     }
     if !lines.add_one(line) {
-        return (Vec::new(), false);
+        return (Vec::new(), false, Vec::new());
     }
     let may_continue = random.chance(300) && lines.add_one("Expect: 100-Continue") && !is_old;
-    (body, may_continue)
+    (body, may_continue, plain)
 }
 
 /// The codings that a request accepts.
@@ -163,7 +166,10 @@ pub(super) fn valid(random: &mut Random, plan: &Plan, files: &Files) -> Exchange
         82..95 => *random.pick(&["POST", "PUT", "DELETE", "PATCH", "TRACE"]),
         _ => *random.pick(&["get", "BREW", "X-!#$"]),
     };
-    let case = files.case(random);
+    let case = match random.chance(500) {
+        true if !plan.registered.is_empty() => random.pick(&plan.registered).case(random),
+        _ => files.case(random),
+    };
     let version = *random.pick(&["1.1", "1.1", "1.1", "1.1", "1.1", "1.1", "1.7", "1.0", "1.0"]);
     let is_old = version == "1.0";
     let request_line = format!("{method} {} HTTP/{version}", case.target);
@@ -179,9 +185,9 @@ pub(super) fn valid(random: &mut Random, plan: &Plan, files: &Files) -> Exchange
         lines.add_one(if asks_close { "Connection: x, CLOSE" } else { "connection: Keep-Alive" });
     }
     let has_content = !matches!(method, "GET" | "HEAD" | "OPTIONS");
-    let (mut body, mut may_continue) = (Vec::new(), false);
+    let (mut body, mut may_continue, mut plain) = (Vec::new(), false, Vec::new());
     if random.chance(if has_content { 800 } else { 60 }) {
-        (body, may_continue) = add_content(random, plan, is_old, &mut lines);
+        (body, may_continue, plain) = add_content(random, plan, is_old, &mut lines);
     }
     let codings = add_codings(random, &mut lines);
     let (conditions, range) = add_wishes(random, files, (&case, &codings), &mut lines);
@@ -208,5 +214,7 @@ pub(super) fn valid(random: &mut Random, plan: &Plan, files: &Files) -> Exchange
     let mut exchange = Exchange { is_head, has_range, may_continue, ..Exchange::new(head.into_bytes(), answer) };
     exchange.waits_at = (may_continue && random.chance(700)).then_some(exchange.bytes.len());
     exchange.bytes.extend_from_slice(&body);
+    exchange.content = plain;
+    exchange.request = model::reaches_path(plan, &request).then(|| Rc::new(request));
     exchange
 }

@@ -2,6 +2,7 @@
 //! early, and an idle connection holds no buffer.
 
 use super::plan::nanoseconds;
+use crate::canned::Wait;
 use crate::config::Limits;
 use crate::connection::State;
 use crate::stats::{Counters, Timeout};
@@ -25,6 +26,8 @@ struct Seen {
     moved_at: u64,
     /// It surely holds no lease.
     idle: bool,
+    /// What a registered answer waits for since something last moved.
+    pause: Option<Wait>,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,15 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(limits: Limits) -> Self {
-        let seen = Seen { state: State::Free, since: 0, output_at: 0, steady_output_at: 0, moved_at: 0, idle: true };
+        let seen = Seen {
+            state: State::Free,
+            since: 0,
+            output_at: 0,
+            steady_output_at: 0,
+            moved_at: 0,
+            idle: true,
+            pause: None,
+        };
         let slots = limits.max_connections;
         Self {
             seen: vec![seen; slots],
@@ -64,8 +75,15 @@ impl Watch {
     pub(super) fn accepted(&mut self, slot: u32, now: u64) {
         let state = State::ReadingRequestLine;
         let steady = now - self.leapt;
-        self.seen[slot as usize] =
-            Seen { state, since: steady, output_at: now, steady_output_at: steady, moved_at: steady, idle: true };
+        self.seen[slot as usize] = Seen {
+            state,
+            since: steady,
+            output_at: now,
+            steady_output_at: steady,
+            moved_at: steady,
+            idle: true,
+            pause: None,
+        };
     }
 
     pub(super) fn received(&mut self, slot: u32, now: u64) {
@@ -75,6 +93,20 @@ impl Watch {
     pub(super) fn sent(&mut self, slot: u32, now: u64) {
         let seen = &mut self.seen[slot as usize];
         (seen.output_at, seen.steady_output_at, seen.moved_at) = (now, now - self.leapt, now - self.leapt);
+        seen.pause = None;
+    }
+
+    /// What it was told to wait for has come, or it never was.
+    pub(super) fn goes_on(&mut self, slot: u32, now: u64) {
+        let seen = &mut self.seen[slot as usize];
+        if seen.pause.take().is_some() {
+            seen.moved_at = now - self.leapt;
+        }
+    }
+
+    /// It waits as it was told to.
+    pub(super) fn pauses(&mut self, slot: u32, wait: Wait) {
+        self.seen[slot as usize].pause = Some(wait);
     }
 
     pub(super) fn rests(&mut self, slot: u32, idle: bool) {
@@ -82,7 +114,7 @@ impl Watch {
     }
 
     pub(super) fn closed(&mut self, slot: u32) {
-        self.seen[slot as usize].idle = true;
+        (self.seen[slot as usize].idle, self.seen[slot as usize].pause) = (true, None);
     }
 
     /// A connection is given a buffer to receive into. They are handed out last-in-first-out, so that there are never more of them
@@ -141,6 +173,10 @@ impl Watch {
                 (seen.since.max(seen.steady_output_at), nanoseconds(limits.content_timeout))
             }
             State::Closing => (seen.since, LINGER),
+            State::Processing | State::SendingResponse if seen.pause == Some(Wait::ForEver) => return,
+            State::Processing | State::SendingResponse if let Some(Wait::For(nanoseconds)) = seen.pause => {
+                (seen.moved_at, nanoseconds)
+            }
             _ => (seen.moved_at, nanoseconds(limits.send_timeout)),
         };
         let waited = now.saturating_sub(from);

@@ -37,6 +37,8 @@ pub(super) struct Wire {
     pub(super) server_closed: bool,
     /// The server closed while it left bytes unread, which resets the connection.
     pub(super) closed_unread: bool,
+    /// The server reset the connection as it closed it.
+    pub(super) closed_with_reset: bool,
     /// Something changed since epoll last told.
     pub(super) edge: bool,
     /// How many bytes the server has received.
@@ -116,9 +118,10 @@ impl Wire {
     }
 
     /// The server closes its descriptor.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, resets: bool) {
         assert!(!self.server_closed, "the server closes a descriptor twice");
         self.closed_unread = !self.incoming.is_empty();
+        self.closed_with_reset = resets;
         self.server_shut = true;
         self.server_closed = true;
     }

@@ -7,11 +7,13 @@ use super::listing::UnderWay;
 use super::opening::Kept;
 use super::plan::Plan;
 use super::random::Random;
+use super::registry::Registry;
 use super::watch::Watch;
+use crate::capture::{Captured, capture};
 use crate::connection::{Now, Table, Time};
 use crate::http::Status;
 use crate::http::date::DateCache;
-use crate::stats::Counters;
+use crate::stats::{Counters, Timeout};
 use crate::trace::{AccessFormat, Drain, Level, Logger, Sink, trace_with_access};
 use std::collections::VecDeque;
 use std::fmt;
@@ -94,6 +96,19 @@ pub(super) struct Tally {
     /// How often the wall clock was set.
     pub(super) set_back: u64,
     pub(super) set_ahead: u64,
+    /// How often a registered answer was found to wait, and how often others were registered.
+    pub(super) pauses: u64,
+    pub(super) changes: u64,
+}
+
+/// What does not count because it has been forgotten.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    pub(super) received: usize,
+    pub(super) sent: usize,
+    pub(super) opened: u64,
+    /// How often everything was forgotten.
+    pub(super) times: u64,
 }
 
 pub(super) struct World {
@@ -135,6 +150,16 @@ pub(super) struct World {
     pub(super) logged: [u64; Status::COUNT],
     /// The bytes of content in all of them.
     pub(super) logged_bytes: u64,
+    /// The registered answers.
+    pub(super) registry: Registry,
+    /// Where requests are kept, in some runs.
+    pub(super) captured: Option<Captured>,
+    /// The number of the next connection.
+    pub(super) next_number: u64,
+    /// What had been received and sent, and how many files opened, when everything counted was last forgotten.
+    pub(super) before: Before,
+    /// Access log lines of another status.
+    pub(super) logged_other: u64,
     hash: u64,
     drain: Option<Drain>,
     tells_story: bool,
@@ -145,6 +170,7 @@ struct Lines<'a> {
     coverage: &'a mut Coverage,
     logged: &'a mut [u64; Status::COUNT],
     logged_bytes: &'a mut u64,
+    logged_other: &'a mut u64,
     tells_story: bool,
 }
 
@@ -163,7 +189,10 @@ impl Sink for Lines<'_> {
     fn access(&mut self, line: fmt::Arguments<'_>) {
         let line = line.to_string();
         let status = Status::ALL.iter().find(|status| line.contains(&format!("\",\"status\":{},", status.code())));
-        self.logged[*status.expect("every line has a status") as usize] += 1;
+        match status {
+            Some(status) => self.logged[*status as usize] += 1,
+            None => *self.logged_other += 1,
+        }
         let bytes = line.split_once("\"bytes\":").and_then(|(_, rest)| rest.split(',').next());
         *self.logged_bytes += bytes.and_then(|digits| digits.parse::<u64>().ok()).expect("every line has its bytes");
     }
@@ -206,6 +235,11 @@ impl World {
             access_log,
             logged: [0; Status::COUNT],
             logged_bytes: 0,
+            registry: Registry::new(&plan),
+            captured: None,
+            next_number: 0,
+            before: Before::default(),
+            logged_other: 0,
             hash: 0xcbf2_9ce4_8422_2325,
             drain: Some(drain),
             tells_story,
@@ -217,6 +251,12 @@ impl World {
         };
         world.table.set_panic_on_violation(true);
         world.table.set_seed(first_unique);
+        world.table.set_canned(&mut world.registry.answers());
+        if let Some(memory) = world.plan.capture {
+            let (capture, captured) = capture(memory);
+            world.table.set_capture(&mut Some(Box::new(capture)));
+            world.captured = Some(captured);
+        }
         world.advance_clock(0);
         world.note(|world| format!("{:#?}", world.plan));
         world
@@ -280,7 +320,9 @@ impl World {
         }
         let wakes = self.clients.iter().filter_map(Client::wakes_at);
         let refusals = self.refusals.iter().map(|refusal| refusal.1);
-        let dues = [self.table.next_due().map(|due| due.0), self.stop_due, self.accept_again_at];
+        // What lasts for ever is never due.
+        let next_due = self.table.next_due().map(|due| due.0).filter(|due| *due < u64::MAX);
+        let dues = [next_due, self.stop_due, self.accept_again_at];
         wakes.chain(refusals).chain(dues.into_iter().flatten()).min()
     }
 
@@ -347,13 +389,34 @@ impl World {
         }
     }
 
+    /// Whatever was counted counts no more.
+    pub(super) fn forget(&mut self) {
+        self.flush_trace();
+        (self.logged, self.logged_bytes, self.logged_other) = ([0; Status::COUNT], 0, 0);
+        let counts = &self.files.counts;
+        self.before = Before {
+            received: self.clients.iter().map(|client| client.wire.received).sum(),
+            sent: self.clients.iter().map(|client| client.wire.stream.len()).sum(),
+            opened: counts.opened.get() - counts.directories.get(),
+            times: self.before.times + 1,
+        };
+        let Tally { accepted, refused_for_slot, refused_for_descriptor, reclaimed, truncated, .. } = &mut self.tally;
+        for counter in [accepted, refused_for_slot, refused_for_descriptor, reclaimed, truncated] {
+            *counter = 0;
+        }
+        (self.tally.memory_hits, self.tally.memory_misses) = (0, 0);
+        self.watch.timeouts = [0; Timeout::ALL.len()];
+        (self.answers_noted, self.next_number) = (0, 0);
+    }
+
     /// Reads what the table has recorded. The ring's reader reads until its writer is gone, so the table gets another one.
     fn flush_trace(&mut self) {
         let (tracer, drain, _) = trace_with_access(Level::Debug, self.access_log);
         drop(std::mem::replace(self.table.tracer(), tracer));
         if let Some(old) = self.drain.replace(drain) {
-            let Self { coverage, logged, logged_bytes, tells_story, .. } = self;
-            old.run(&mut Lines { coverage, logged, logged_bytes, tells_story: *tells_story }, "www");
+            let Self { coverage, logged, logged_bytes, logged_other, tells_story, .. } = self;
+            let tells_story = *tells_story;
+            old.run(&mut Lines { coverage, logged, logged_bytes, logged_other, tells_story }, "www");
         }
     }
 }

@@ -104,3 +104,25 @@ fn a_deadline_waits_for_what_came_before_it() {
     assert!(event_loop.turn(), "nobody stops it");
     assert_eq!(event_loop.table.active(), 0);
 }
+
+/// Whoever counts the connections that somebody forgot to close must not count those who have closed theirs a moment before,
+/// however much they had sent.
+#[test]
+fn an_order_is_obeyed_once_what_came_before_it_is_known() {
+    const CONTENT: usize = 250_000;
+    let tree = tempfile::tempdir().expect("a temporary directory");
+    let (mut event_loop, address) = event_loop(tree.path(), &[]);
+    let mut client = TcpStream::connect(address).expect("it listens");
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {CONTENT}\r\n\r\n");
+    client.write_all(&[head.as_bytes(), &[b'x'; CONTENT]].concat()).expect("the kernel keeps it");
+    client.shutdown(std::net::Shutdown::Write).expect("it is connected");
+    let stop = Arc::clone(&event_loop.stop);
+    let asker = std::thread::spawn(move || stop.order(Order::Survey(9)));
+    let deadline = Instant::now() + PATIENCE;
+    while !asker.is_finished() {
+        assert!(Instant::now() < deadline, "nobody obeys");
+        turn(&mut event_loop);
+    }
+    assert!(matches!(asker.join(), Ok(Some(Order::Survey(0)))), "its end had come before");
+    assert_eq!(event_loop.table.counters().bytes_received.get(), (head.len() + CONTENT) as u64);
+}
