@@ -220,7 +220,8 @@ class Server(_native.Server):
     ) -> list[ReceivedRequest]:
         """Wait until ``count`` requests have been answered since the start or the last reset, and return them.
 
-        With a path, a method or a status, so many requests like these (see :meth:`requests`). ``timeout``: in seconds.
+        An answer that is still being sent, as one that stalls, is none yet. With a path, a method or a status, so many
+        requests like these (see :meth:`requests`). ``timeout``: in seconds.
         What is returned is empty where requests are not recorded. Ctrl+C works meanwhile.
 
         Raises WaitTimeoutError (a TimeoutError) that says what came instead, and StateError where something is to be
@@ -235,16 +236,25 @@ class Server(_native.Server):
         self, count: int, path: str | None, method: str | None, status: int | None, seconds: float
     ) -> list[ReceivedRequest] | None:
         """Wait for so many requests; None where they did not come."""
+        deadline = time.monotonic() + seconds
         if path is None and method is None and status is None:
             if not _native._wait_for_answers(self, count, seconds):
                 return None
+            while self._answered() < count:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(_LOOK_EVERY)
             return [] if _native._requests(self) is None else self.requests()
-        deadline = time.monotonic() + seconds
         while len(found := self.requests(path=path, method=method, status=status)) < count:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(_LOOK_EVERY)
         return found
+
+    def _answered(self) -> int:
+        """Count the answers that have been sent to their end: the statistics count each when it begins."""
+        stats = self.stats()
+        return stats.total_requests - stats.states.get("SENDING_RESPONSE", 0)
 
     def _too_late(
         self, count: int, path: str | None, method: str | None, status: int | None, timeout: float
@@ -256,7 +266,7 @@ class Server(_native.Server):
             if value is not None
         ]
         with_what = f" with {', '.join(wanted)}" if wanted else ""
-        came = len(self.requests(path=path, method=method, status=status)) if wanted else self.stats().total_requests
+        came = len(self.requests(path=path, method=method, status=status)) if wanted else self._answered()
         told = f"waited {timeout:g} s for {count} requests{with_what}; {came} came"
         return WaitTimeoutError(told + self._last_requests())
 
