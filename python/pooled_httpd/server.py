@@ -87,7 +87,7 @@ class Server(_native.Server):
         root = Path(self.docroot).resolve()
         name = os.fspath(path).lstrip("/")
         file = root / name
-        if not name or not file.resolve().is_relative_to(root):
+        if not name or root not in file.resolve().parents:
             raise OptionError(f"path: {os.fspath(path)!r} is not the name of a file beneath the document root {root}")
         file.parent.mkdir(parents=True, exist_ok=True)
         # Moved into its place whole, so that no request sees half of it.
@@ -178,6 +178,8 @@ class Server(_native.Server):
 
         The oldest requests give way to new ones. 0 keeps none, as at first. Raises OptionError for another number.
         """
+        if max_bytes != 0:
+            _whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
         _native._keep_requests(self, max_bytes)
 
     def requests(
@@ -322,6 +324,7 @@ class Server(_native.Server):
 
         It does not depend on ``log_level``, nor does it pass through ``logging``.
         """
+        _whole_number("lines", lines, range(1 << 32), "0 keeps none")
         _native._keep_story(self, lines)
 
     def story(self) -> str:
