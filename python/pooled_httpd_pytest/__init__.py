@@ -77,7 +77,7 @@ class _Servers:
     def get(self, root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
         key = repr((os.fspath(root), sorted(options.items())))
         server = self._servers.get(key)
-        if server is None or not server.is_running:
+        if server is None or not _runs(server):
             server = self._servers[key] = _start(root, options)
         return server
 
@@ -190,6 +190,14 @@ def _empty(root: Path) -> None:
                 os.unlink(entry)
 
 
+def _runs(server: Server) -> bool:
+    """Whether a server runs; a test may have stopped or destroyed it."""
+    try:
+        return server.is_running
+    except RuntimeError:  # destroyed
+        return False
+
+
 def _show_with(request: pytest.FixtureRequest, server: Server) -> None:
     """Have a server told of in the report of a test."""
     item: pytest.Item = request.node
@@ -200,7 +208,7 @@ def _show_with(request: pytest.FixtureRequest, server: Server) -> None:
 
 def _check(item: pytest.Item, server: Server) -> None:
     """Fail where something is wrong with a server after a test."""
-    if not server.is_running:
+    if not _runs(server):
         return
     # A test that failed keeps its clients alive in its traceback.
     if item.config.getini(_LEAKS) == "error" and not item.stash.get(_HAS_FAILED, False):
