@@ -7,7 +7,7 @@ PORT ?= 8080
 ROOT ?= www
 
 .PHONY: run test test-rust test-python lint bench micro instructions instructions-record python verdicts soak loom sanitize fuzz
-.PHONY: fuzz-short fuzz-merge notebooks dist docs drawings clean
+.PHONY: fuzz-short fuzz-merge notebooks dist docs drawings bench-fixtures clean
 
 run: target/release/httpserver
 	target/release/httpserver $(PORT) $(ROOT)
@@ -69,6 +69,10 @@ lint: python
 # Beside nginx, h2o, lighttpd and a server that does nothing; BENCH_ARGS="--help" tells what can be chosen.
 bench: python target/release/httpserver target/release/null_server
 	$(BIN)/python -m benches --json bench-results/bench.json --chart bench-results $(BENCH_ARGS)
+
+# In a test's own process, beside http.server and pytest-httpserver; fails where one of them is ahead. FIXTURES_ARGS="--help".
+bench-fixtures: python
+	$(BIN)/python -m benches.fixtures --json bench-results/fixtures.json $(FIXTURES_ARGS)
 
 # The parser beside httparse, the pool beside malloc, and the like: a minute. MICRO_ARGS=--test only sees that they run.
 micro:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator
@@ -30,11 +31,18 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """No test leaves a descriptor or a thread behind."""
+    session: pooled_httpd.Server | None = None
     if "pooled_httpd_session" in request.fixturenames or "pooled_httpd" in request.fixturenames:
         # It lives as long as the session, from its first use on.
-        request.getfixturevalue("pooled_httpd_session")
+        session = request.getfixturevalue("pooled_httpd_session")
     descriptors, threads = open_descriptors(), len(os.listdir("/proc/self/task"))
     yield
+    if session is not None:
+        # A registered delay goes on when its client has gone.
+        session.reset()
+    if open_descriptors() > descriptors:
+        # An exception holds on to its client, in a circle.
+        gc.collect()
     assert threads_left(threads) <= threads
     assert open_descriptors() <= descriptors
 

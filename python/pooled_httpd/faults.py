@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from pooled_httpd.errors import OptionError
 
@@ -19,6 +19,8 @@ Place: TypeAlias = Literal["start", "head", "middle"] | int
 
 #: How much garbage is made where none is given, in bytes.
 _GARBAGE_BYTES = 512
+#: Behind every content there can be.
+_FARTHEST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Plan:
 
 def _place(place: Place, length: int, fault: Fault) -> int:
     if isinstance(place, int) and not isinstance(place, bool) and place >= 0:
-        return place
+        return min(place, _FARTHEST)
     places = {"start": -1, "head": 0, "middle": length // 2}
     if not isinstance(place, str) or place not in places:
         raise OptionError(f"fault: {fault!r} has no such place; it is 'start', 'head', 'middle' or a number from 0 on")
@@ -95,17 +97,22 @@ def plan_of(faults: Fault | Iterable[Fault] | None, delay: float, content: bytes
     plan = Plan(delay=delay)
     chosen: list[Fault] = []
     if faults is not None:
-        chosen = [faults] if isinstance(faults, Fault) else list(faults)
+        is_one = isinstance(faults, Fault | str | type) or not isinstance(faults, Iterable)
+        chosen = [cast("Fault", faults)] if is_one else list(cast("Iterable[Fault]", faults))
     for fault in chosen:
         if isinstance(fault, Garbage) and plan.raw is None:
             data = random.Random(fault.seed).randbytes(_GARBAGE_BYTES) if fault.data is None else fault.data
+            if not isinstance(data, bytes):
+                raise OptionError(f"fault: {fault!r}: the data are bytes")
             plan.raw = content = data
     for fault in chosen:
         match fault:
             case Garbage():
                 pass
+            case Stall(_, seconds) if not isinstance(seconds, int | float | None):
+                raise OptionError(f"fault: {fault!r}: the seconds are a number, or None for ever")
             case Dribble(size, interval) if plan.dribble is None:
-                if size < 1:
+                if not isinstance(size, int) or size < 1:
                     raise OptionError(f"fault: {fault!r}: the size of a piece is at least 1 byte")
                 plan.dribble = (size, interval)
             case CutShort(at) | Reset(at) if plan.cut is None:

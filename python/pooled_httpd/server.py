@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json as json_module
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,11 @@ from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, Wai
 from pooled_httpd.faults import Fault, plan_of
 from pooled_httpd.received import ReceivedRequest
 from pooled_httpd.recorder import StatsRecorder
+
+if sys.version_info >= (3, 12):
+    from collections.abc import Buffer
+else:
+    Buffer = bytes | bytearray | memoryview
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -77,10 +83,11 @@ class Server(_native.Server):
         Text is written as UTF-8. ``path`` is the file's path below the root, as in a URL but not encoded; a slash at
         its beginning does not matter. Raises OptionError (a ValueError) where it leaves the root.
         """
+        _ = self.is_running  # StateError where it has been destroyed
         root = Path(self.docroot).resolve()
         name = os.fspath(path).lstrip("/")
         file = root / name
-        if not name or not file.resolve().is_relative_to(root):
+        if not name or root not in file.resolve().parents:
             raise OptionError(f"path: {os.fspath(path)!r} is not the name of a file beneath the document root {root}")
         file.parent.mkdir(parents=True, exist_ok=True)
         # Moved into its place whole, so that no request sees half of it.
@@ -129,7 +136,7 @@ class Server(_native.Server):
         are registered at the same time, and they take at most 64 MiB. Raises OptionError (a ValueError) that names the
         argument, what is wrong with it, and what would be right.
         """
-        fields = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+        fields = _pairs(headers)
         named = {name.lower() for name, _ in fields}
         if json is not None:
             if content:
@@ -137,7 +144,12 @@ class Server(_native.Server):
             content = json_module.dumps(json)
         if "content-type" not in named and isinstance(content, str) and content:
             fields.append(("Content-Type", "application/json" if json is not None else "text/plain; charset=utf-8"))
+        if not isinstance(content, str | Buffer):
+            raise TypeError(f"content: {content!r} is neither text nor bytes")
         body = content.encode() if isinstance(content, str) else bytes(content)
+        _whole_number("status", status, range(200, 1000), "what else is to be sent goes as raw bytes")
+        if times is not None:
+            _whole_number("times", times, range(1, 1 << 64), "None is for as many as are asked for")
         plan = plan_of(fault, delay, body)
         if plan.raw is not None and (body or fields):
             raise OptionError("fault: garbage comes in place of a response, so there can be no content and no headers")
@@ -166,6 +178,8 @@ class Server(_native.Server):
 
         The oldest requests give way to new ones. 0 keeps none, as at first. Raises OptionError for another number.
         """
+        if max_bytes != 0:
+            _whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
         _native._keep_requests(self, max_bytes)
 
     def requests(
@@ -220,7 +234,8 @@ class Server(_native.Server):
     ) -> list[ReceivedRequest]:
         """Wait until ``count`` requests have been answered since the start or the last reset, and return them.
 
-        With a path, a method or a status, so many requests like these (see :meth:`requests`). ``timeout``: in seconds.
+        An answer that is still being sent, as one that stalls, is none yet. With a path, a method or a status, so many
+        requests like these (see :meth:`requests`). ``timeout``: in seconds.
         What is returned is empty where requests are not recorded. Ctrl+C works meanwhile.
 
         Raises WaitTimeoutError (a TimeoutError) that says what came instead, and StateError where something is to be
@@ -235,16 +250,25 @@ class Server(_native.Server):
         self, count: int, path: str | None, method: str | None, status: int | None, seconds: float
     ) -> list[ReceivedRequest] | None:
         """Wait for so many requests; None where they did not come."""
+        deadline = time.monotonic() + seconds
         if path is None and method is None and status is None:
             if not _native._wait_for_answers(self, count, seconds):
                 return None
+            while self._answered() < count:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(_LOOK_EVERY)
             return [] if _native._requests(self) is None else self.requests()
-        deadline = time.monotonic() + seconds
         while len(found := self.requests(path=path, method=method, status=status)) < count:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(_LOOK_EVERY)
         return found
+
+    def _answered(self) -> int:
+        """Count the answers that have been sent to their end: the statistics count each when it begins."""
+        stats = self.stats()
+        return stats.total_requests - stats.states.get("SENDING_RESPONSE", 0)
 
     def _too_late(
         self, count: int, path: str | None, method: str | None, status: int | None, timeout: float
@@ -256,7 +280,7 @@ class Server(_native.Server):
             if value is not None
         ]
         with_what = f" with {', '.join(wanted)}" if wanted else ""
-        came = len(self.requests(path=path, method=method, status=status)) if wanted else self.stats().total_requests
+        came = len(self.requests(path=path, method=method, status=status)) if wanted else self._answered()
         told = f"waited {timeout:g} s for {count} requests{with_what}; {came} came"
         return WaitTimeoutError(told + self._last_requests())
 
@@ -300,6 +324,7 @@ class Server(_native.Server):
 
         It does not depend on ``log_level``, nor does it pass through ``logging``.
         """
+        _whole_number("lines", lines, range(1 << 32), "0 keeps none")
         _native._keep_story(self, lines)
 
     def story(self) -> str:
@@ -349,6 +374,26 @@ class Server(_native.Server):
     ) -> None:
         """Stop it."""
         await self.asynchronous().stop()
+
+
+def _whole_number(name: str, value: int, right: range, hint: str) -> None:
+    """Refuse what is no whole number, or not within the range."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: {value!r} is no whole number")
+    if value not in right:
+        raise OptionError(f"{name}: {value} is not within {right.start:,} to {right.stop - 1:,}; {hint}")
+
+
+def _pairs(headers: _Fields | None) -> list[tuple[str, str]]:
+    """Return field lines as pairs of name and value."""
+    if headers is not None and not isinstance(headers, Iterable):
+        raise TypeError(f"headers: {headers!r} is neither a mapping nor pairs of name and value")
+    fields: list[tuple[str, str]] = []
+    for pair in headers.items() if isinstance(headers, Mapping) else headers or ():
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise TypeError(f"headers: {pair!r} is not a name and a value, both of them text")
+        fields.append((pair[0], pair[1]))
+    return fields
 
 
 def _holds(expected: Any, there: Any) -> bool:  # noqa: ANN401 - any comparable

@@ -12,9 +12,11 @@ is used.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pooled_httpd import Server
 
     #: What ``pooled_httpd_factory`` is: called with a document root, or with none, and options.
@@ -36,6 +40,7 @@ _SHOWN_REQUESTS = 50
 _LEAKS = "pooled_httpd_leaks"
 _SERVERS = pytest.StashKey["list[Server]"]()
 _OWN_ROOT = pytest.StashKey[Path]()
+_LOG = pytest.StashKey[pytest.LogCaptureFixture]()
 _HAS_FAILED = pytest.StashKey[bool]()
 
 
@@ -72,7 +77,7 @@ class _Servers:
     def get(self, root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
         key = repr((os.fspath(root), sorted(options.items())))
         server = self._servers.get(key)
-        if server is None or not server.is_running:
+        if server is None or not _runs(server):
             server = self._servers[key] = _start(root, options)
         return server
 
@@ -143,7 +148,7 @@ def pooled_httpd(
     if request.config.stash.get(_OWN_ROOT, None) == Path(pooled_httpd_root):
         _empty(Path(pooled_httpd_root))
     server.reset()
-    _show_with(request.node, server)
+    _show_with(request, server)
     yield server
     _check(request.node, server)
 
@@ -163,7 +168,7 @@ def pooled_httpd_factory(
         root = tmp_path_factory.mktemp("pooled_httpd") if docroot is None else docroot
         server = _start(root, options)
         servers.append(server)
-        _show_with(request.node, server)
+        _show_with(request, server)
         return server
 
     yield start
@@ -185,19 +190,33 @@ def _empty(root: Path) -> None:
                 os.unlink(entry)
 
 
-def _show_with(item: pytest.Item, server: Server) -> None:
+def _runs(server: Server) -> bool:
+    """Whether a server runs; a test may have stopped or destroyed it."""
+    try:
+        return server.is_running
+    except RuntimeError:  # destroyed
+        return False
+
+
+def _show_with(request: pytest.FixtureRequest, server: Server) -> None:
+    """Have a server told of in the report of a test."""
+    item: pytest.Item = request.node
     item.stash.setdefault(_SERVERS, []).append(server)
+    if _LOG not in item.stash and request.config.pluginmanager.has_plugin("logging-plugin"):
+        item.stash[_LOG] = request.getfixturevalue("caplog")
 
 
 def _check(item: pytest.Item, server: Server) -> None:
     """Fail where something is wrong with a server after a test."""
-    if not server.is_running:
+    if not _runs(server):
         return
     # A test that failed keeps its clients alive in its traceback.
     if item.config.getini(_LEAKS) == "error" and not item.stash.get(_HAS_FAILED, False):
-        deadline = time.monotonic() + _PATIENCE
-        while (leaked := server.open_connections) and time.monotonic() < deadline:
-            time.sleep(0.001)
+        leaked = _wait_for_the_end_of_connections(server, _PATIENCE / 10)
+        if leaked:
+            # An exception that the test has caught, or a client has logged, holds on to that client.
+            _let_go_of_exceptions(item)
+            leaked = _wait_for_the_end_of_connections(server, _PATIENCE)
         if leaked:
             pytest.fail(
                 f"{leaked} connection{'s are' if leaked > 1 else ' is'} still open: a client has not been closed "
@@ -207,6 +226,41 @@ def _check(item: pytest.Item, server: Server) -> None:
     violations = server.stats().invariant_violations
     if violations:
         pytest.fail(f"{violations} invariants were violated\n{_told(server)}", pytrace=False)
+
+
+def _let_go_of_exceptions(item: pytest.Item) -> None:
+    """Free what is only held by exceptions: in a circle, or by the log records of the test that pytest keeps."""
+    logged: list[object] = []
+    if (caplog := item.stash.get(_LOG, None)) is not None:
+        for record in caplog.get_records("call"):
+            values = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
+            logged += [*values, record.exc_info and record.exc_info[1]]
+    exceptions = [value for value in logged if isinstance(value, BaseException)]
+    for exception in exceptions:
+        for frame, _ in traceback.walk_tb(exception.__traceback__):
+            _clear(frame)
+        # Each is looked at once; the list grows meanwhile.
+        further = (exception.__cause__, exception.__context__)
+        exceptions += [other for other in further if other is not None and other not in exceptions]
+    gc.collect()
+
+
+def _clear(frame: FrameType | None) -> None:
+    """Clear the variables of a function that has ended, and of those that called it."""
+    while frame is not None:
+        try:
+            frame.clear()
+        except RuntimeError:  # it runs still, and so do its callers
+            return
+        frame = frame.f_back
+
+
+def _wait_for_the_end_of_connections(server: Server, seconds: float) -> int:
+    """Wait until no connection is open at both ends; return how many are after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while (leaked := server.open_connections) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return leaked
 
 
 def _told(server: Server) -> str:
