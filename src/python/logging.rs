@@ -80,11 +80,17 @@ impl Sink for PythonLogging {
 /// The most that either logger lets through.
 fn effective_level(py: Python<'_>) -> PyResult<Level> {
     let logging = py.import("logging")?;
+    // As `Logger.isEnabledFor` has it, in one call for all levels: every start of a server asks.
+    let disabled: i64 = logging.getattr("root")?.getattr("manager")?.getattr("disable")?.extract()?;
     let mut most = Level::Off;
     for name in [SERVER, CONNECTION_LOGGER] {
         let logger = logging.call_method1("getLogger", (name,))?;
+        if logger.getattr("disabled")?.is_truthy()? {
+            continue;
+        }
+        let least: i64 = logger.call_method0("getEffectiveLevel")?.extract()?;
         for (number, level) in [(40, Level::Error), (30, Level::Warn), (20, Level::Info), (10, Level::Debug)] {
-            if level > most && logger.call_method1("isEnabledFor", (number,))?.is_truthy()? {
+            if level > most && number > disabled && number >= least {
                 most = level;
             }
         }

@@ -23,6 +23,8 @@ pub(super) struct Asked {
     /// How much memory requests are to be kept in, in bytes; none for no such thing.
     capture_memory: usize,
     captured: Option<Captured>,
+    /// Something was asked for while there was no loop to be told.
+    is_untold: bool,
 }
 
 impl Asked {
@@ -97,7 +99,7 @@ impl Server {
             }
             None => asked.answers.push(Arc::clone(&canned)),
         }
-        self.tell_answers(&asked);
+        self.tell_answers(&mut asked);
         Ok(canned)
     }
 
@@ -108,7 +110,7 @@ impl Server {
         if let Some(index) = index {
             let old = asked.answers.remove(index);
             asked.retire([old]);
-            self.tell_answers(&asked);
+            self.tell_answers(&mut asked);
         }
     }
 
@@ -118,14 +120,15 @@ impl Server {
         let old = std::mem::take(&mut asked.answers);
         if !old.is_empty() {
             asked.retire(old);
-            self.tell_answers(&asked);
+            self.tell_answers(&mut asked);
         }
     }
 
     /// The loop knows the answers once this returns.
-    fn tell_answers(&self, asked: &Asked) {
+    fn tell_answers(&self, asked: &mut Asked) {
         // What it had comes back and is dropped here.
-        drop(self.order(Order::Answers(Box::new(CannedAnswers::new(&asked.answers)))));
+        let told = self.order(Order::Answers(Box::new(CannedAnswers::new(&asked.answers))));
+        asked.is_untold |= told.is_none();
     }
 
     /// Keeps the requests that come from now on in so much memory, in bytes; 0 keeps none.
@@ -153,8 +156,9 @@ impl Server {
 
     fn tell_capture(&self, asked: &mut Asked) {
         let (writer, reader) = capture_of(asked.capture_memory);
-        if self.order(Order::Capture(writer)).is_some() {
-            asked.captured = reader;
+        match self.order(Order::Capture(writer)) {
+            Some(_) => asked.captured = reader,
+            None => asked.is_untold = true,
         }
     }
 
@@ -163,14 +167,15 @@ impl Server {
         let mut asked = lock(&self.asked);
         let (writer, reader) = capture_of(asked.capture_memory);
         asked.captured = reader;
+        asked.is_untold = false;
         (Box::new(CannedAnswers::new(&asked.answers)), writer)
     }
 
     /// The loop has just begun: tells it what was asked for while it was about to.
     pub(super) fn tell_asked(&self) {
         let mut asked = lock(&self.asked);
-        self.tell_answers(&asked);
-        if asked.captured.is_some() != (asked.capture_memory > 0) {
+        if std::mem::take(&mut asked.is_untold) {
+            self.tell_answers(&mut asked);
             self.tell_capture(&mut asked);
         }
     }

@@ -72,8 +72,10 @@ pub(super) struct Store {
     memory: Memory,
     /// How much of it each entry has for field lines, between its name and its content.
     fields_bytes: usize,
-    /// A ring as well: `used` entries from `oldest` on, in the order of their starts.
-    entries: Box<[Entry]>,
+    /// A ring as well: `used` entries from `oldest` on, in the order of their starts. Each is made when its turn first comes, in
+    /// memory for `most_entries` of them that was taken before, so that a start need not touch it.
+    entries: Vec<Entry>,
+    most_entries: usize,
     oldest: usize,
     used: usize,
     /// Where the next content goes.
@@ -87,7 +89,8 @@ impl Store {
         Ok(Self {
             memory: Memory::new(bytes)?,
             fields_bytes,
-            entries: std::iter::repeat_with(Entry::default).take(entries).collect(),
+            entries: Vec::with_capacity(entries),
+            most_entries: entries,
             oldest: 0,
             used: 0,
             head: 0,
@@ -160,7 +163,7 @@ impl Store {
             self.head = 0;
         }
         let is_in_the_way = oldest >= self.head && oldest < self.head + length;
-        if is_in_the_way || self.used == self.entries.len() {
+        if is_in_the_way || self.used == self.most_entries {
             return Room::Evicted(self.evict_oldest());
         }
         Room::Ready
@@ -175,12 +178,17 @@ impl Store {
 
     /// Makes an entry of a name and of what was written into [`Store::room`].
     pub(super) fn put(&mut self, record: Record, name: &[u8], content_length: usize) {
-        let number = (self.oldest + self.used) % self.entries.len();
+        let number = (self.oldest + self.used) % self.most_entries;
         let (start, name_length) = (self.head, name.len());
         self.memory[start..start + name_length].copy_from_slice(name);
         self.head += name_length + self.fields_bytes + content_length;
         self.used += 1;
-        self.entries[number] = Entry { record, start, name_length, content_length, live: true, ..Entry::default() };
+        let entry = Entry { record, start, name_length, content_length, live: true, ..Entry::default() };
+        match self.entries.get_mut(number) {
+            Some(place) => *place = entry,
+            // The turn goes round, so it is the one behind the last.
+            None => self.entries.push(entry),
+        }
         let mut place = self.home(record.hash);
         while self.index[place] != 0 {
             place = self.after(place);
@@ -194,7 +202,7 @@ impl Store {
             return None;
         }
         let number = self.oldest;
-        self.oldest = (self.oldest + 1) % self.entries.len();
+        self.oldest = (self.oldest + 1) % self.most_entries;
         self.used -= 1;
         let entry = &self.entries[number];
         if !entry.live {
