@@ -11,10 +11,10 @@ pub const CONTENT_ROOM: usize = 512;
 /// A receive buffer, a send buffer and a pool.
 #[derive(Debug)]
 pub struct Lease {
-    /// What was received and not yet consumed.
-    pub receive: Box<[u8]>,
-    /// What is to be sent: heads and small contents, gathered.
-    pub send: Box<[u8]>,
+    /// What was received and not yet consumed. As long as the lease has never been taken it is empty, and its memory untouched.
+    pub receive: Vec<u8>,
+    /// What is to be sent: heads and small contents, gathered. The same.
+    pub send: Vec<u8>,
     /// The request's memory.
     pub pool: Pool,
 }
@@ -24,25 +24,33 @@ pub struct Lease {
 pub struct Leases {
     free: Vec<Lease>,
     total: usize,
+    buffer_size: usize,
 }
 
 impl Leases {
-    /// Takes all memory that requests will ever use.
+    /// Takes all memory that requests will ever use. Buffers are cleared when they are first used: a start that cleared them all
+    /// would take the time for it, and the system the memory, however few of them are ever used.
     #[must_use]
     pub fn new(count: usize, buffer_size: usize, pool_size: usize) -> Self {
         let lease = || Lease {
-            receive: vec![0; buffer_size + CONTENT_ROOM].into_boxed_slice(),
-            send: vec![0; buffer_size].into_boxed_slice(),
+            receive: Vec::with_capacity(buffer_size + CONTENT_ROOM),
+            send: Vec::with_capacity(buffer_size),
             pool: Pool::new(pool_size),
         };
         let mut free = Vec::with_capacity(count);
         free.extend(std::iter::repeat_with(lease).take(count));
-        Self { free, total: count }
+        Self { free, total: count, buffer_size }
     }
 
     /// The lease that was given back last.
     pub fn take(&mut self) -> Option<Lease> {
-        self.free.pop()
+        let mut lease = self.free.pop()?;
+        if lease.receive.is_empty() {
+            // Within what was taken at the start, so that the heap is not asked.
+            lease.receive.resize(self.buffer_size + CONTENT_ROOM, 0);
+            lease.send.resize(self.buffer_size, 0);
+        }
+        Some(lease)
     }
 
     /// Takes a lease back. The stack has room for every lease, so this allocates nothing.

@@ -77,6 +77,25 @@ impl MemoryPlan {
         })
     }
 
+    /// Asks for what the threads take of the heap when they begin, and gives it back to where they will look for it: a thread that
+    /// finds nothing ends the process, and their stacks may be the last that the system has.
+    ///
+    /// # Errors
+    /// There is no memory left.
+    pub fn probe_for_threads() -> Result<(), String> {
+        // Less than what the allocator hands back to the system (M_TRIM_THRESHOLD is 128 KiB).
+        const THREADS: usize = 96 * 1024;
+        let mut memory: Vec<u8> = Vec::new();
+        memory.try_reserve_exact(THREADS).map_err(|_| {
+            format!(
+                "there is no memory for {} bytes: the threads need so much beside the rest",
+                Grouped(THREADS as u64)
+            )
+        })?;
+        std::hint::black_box(memory.as_mut_ptr());
+        Ok(())
+    }
+
     /// All of it.
     #[must_use]
     pub fn total(&self) -> usize {

@@ -257,6 +257,7 @@ impl Server {
         let shown_root = shown_root(&config.docroot);
         let log_ended = Latch::new();
         let ended = Arc::clone(&log_ended);
+        MemoryPlan::probe_for_threads().map_err(StartError::Memory)?;
         let log_thread = spawn("pooled-log", move || {
             let _unwaiting = Unwaiting::begin();
             // A sink that panics ends the log, not the server.
