@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import pooled_httpd
 import pytest
-from support import Raw, Site, get
+from support import PATIENCE, Raw, Site, get
 
 
 def script(seed: int) -> list[tuple[bytes, str]]:
@@ -121,9 +122,9 @@ def test_states_can_be_watched(site: Site) -> None:
         for data, name in expected.items():
             with Raw(server.port, receive_buffer=4096) as raw:
                 raw.send(data)
-                for _ in range(2000):
-                    if state(server) == {name: 1}:
-                        break
+                deadline = time.monotonic() + PATIENCE
+                while state(server) != {name: 1} and time.monotonic() < deadline:
+                    pass
                 assert state(server) == {name: 1}
             while server.stats().active_connections:
                 pass

@@ -2,6 +2,7 @@
 
 use crate::trace::{Level, Logger, Sink};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3_log::{Caching, ResetHandle};
 use std::fmt;
 use std::sync::OnceLock;
@@ -16,6 +17,8 @@ const ACCESS: &str = "pooled_httpd::access";
 const LEVEL_AGE: Duration = Duration::from_millis(40);
 
 static RESET: OnceLock<ResetHandle> = OnceLock::new();
+/// The manager of all loggers, and the two whose levels count; `logging` never makes others of the same names.
+static LOGGERS: PyOnceLock<(Py<PyAny>, [Py<PyAny>; 2])> = PyOnceLock::new();
 
 /// Connects `log` with Python's `logging`, once for the process.
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
@@ -79,12 +82,19 @@ impl Sink for PythonLogging {
 
 /// The most that either logger lets through.
 fn effective_level(py: Python<'_>) -> PyResult<Level> {
-    let logging = py.import("logging")?;
     // As `Logger.isEnabledFor` has it, in one call for all levels: every start of a server asks.
-    let disabled: i64 = logging.getattr("root")?.getattr("manager")?.getattr("disable")?.extract()?;
+    let (manager, loggers) = LOGGERS.get_or_try_init(py, || {
+        let logging = py.import("logging")?;
+        let logger = |name| PyResult::Ok(logging.call_method1("getLogger", (name,))?.unbind());
+        PyResult::Ok((
+            logging.getattr("root")?.getattr("manager")?.unbind(),
+            [logger(SERVER)?, logger(CONNECTION_LOGGER)?],
+        ))
+    })?;
+    let disabled: i64 = manager.bind(py).getattr("disable")?.extract()?;
     let mut most = Level::Off;
-    for name in [SERVER, CONNECTION_LOGGER] {
-        let logger = logging.call_method1("getLogger", (name,))?;
+    for logger in loggers {
+        let logger = logger.bind(py);
         if logger.getattr("disabled")?.is_truthy()? {
             continue;
         }

@@ -269,15 +269,10 @@ impl Server {
         let (answers, capture) = self.asked_before();
         event_loop.begin_with(answers, capture);
         let (counters, outcome) = (Arc::clone(&self.counters), Arc::clone(&self.outcome));
-        let ready = Latch::new();
-        let readied = Arc::clone(&ready);
         let loop_ended = Latch::new();
         let closing = Arc::clone(&loop_ended);
         let spawned = spawn("pooled-loop", move || {
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                readied.set(());
-                event_loop.run()
-            }));
+            let result = catch_unwind(AssertUnwindSafe(|| event_loop.run()));
             let slow_descriptor = event_loop.give_up_memory();
             // Descriptors, memory and the log's writing side go before anybody hears of the end.
             drop(event_loop);
@@ -298,7 +293,7 @@ impl Server {
                 return Err(error);
             }
         };
-        ready.wait(None);
+        // It need not run yet: the system takes in whoever connects, and what is asked of the loop waits for it.
         *lock(&self.started) = Some(Instant::now());
         Ok(Running { stop, loop_thread, loop_ended, log_thread, log_ended, log_control })
     }
