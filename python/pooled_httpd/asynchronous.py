@@ -8,13 +8,16 @@ async with pooled_httpd.Server("www") as httpd:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from pooled_httpd.errors import StatsMismatchError
 from pooled_httpd.received import ReceivedRequest
+from pooled_httpd.waiting import checked_timeout
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,12 +35,34 @@ _LONGEST_WAIT = 0.05
 
 
 async def _elsewhere(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Call it on another thread. Where the task is cancelled, what was begun is brought to its end first."""
-    call = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args, **kwargs))
+    """Call it on a thread of its own. Where the task is cancelled, what was begun is brought to its end first.
+
+    Not on the event loop's own pool of threads: whoever is waited for may have taken all of them.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[_T] = loop.create_future()
+
+    def settle(outcome: Callable[[], None]) -> None:
+        # A loop that has been closed meanwhile has nobody who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(outcome)
+
+    def call() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            settle(functools.partial(ended.set_exception, error))
+        else:
+            settle(functools.partial(ended.set_result, result))
+
+    threading.Thread(target=call, name="pooled-httpd-wait", daemon=True).start()
     try:
-        return await asyncio.shield(call)
+        return await asyncio.shield(ended)
     except asyncio.CancelledError:
-        await asyncio.wait([call])
+        await asyncio.wait([ended])
+        if not ended.cancelled():
+            # Looked at, so that nobody is told of an exception that was never retrieved.
+            ended.exception()
         raise
 
 
@@ -93,9 +118,9 @@ class AsyncServer:
 
     async def run(self) -> None:
         """Serve until it is stopped. Where the task is cancelled, it is stopped."""
-        if not self.server.is_running:
-            await self.start()
         try:
+            if not self.server.is_running:
+                await self.start()
             while self.server.is_running:
                 await asyncio.sleep(_LONGEST_WAIT)
         finally:
@@ -115,7 +140,7 @@ class AsyncServer:
         timeout: float = 5.0,
     ) -> list[ReceivedRequest]:
         """Wait until so many requests have been answered; see Server.wait_for."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + checked_timeout(timeout)
         while True:
             left = deadline - time.monotonic()
             # In slices, so that a task that is cancelled leaves no thread behind.
@@ -128,7 +153,7 @@ class AsyncServer:
 
     async def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401
         """Check statistics; see Server.expect_stats."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + checked_timeout(timeout)
         while True:
             left = deadline - time.monotonic()
             try:
@@ -145,7 +170,12 @@ class AsyncServer:
 
     async def __aenter__(self) -> Self:
         """Start it."""
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            # Cancelled, say: nobody will leave what was not entered.
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(

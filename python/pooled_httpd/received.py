@@ -88,7 +88,8 @@ class ReceivedRequest:
     content_length: int
     #: The head as it was received, its empty line included; where it was refused, as far as it was received.
     head: bytes
-    #: The content without any transfer coding; its beginning where it is longer than a quarter of the record's memory.
+    #: The content without any transfer coding; its beginning where it is longer than a quarter of the record's memory;
+    #: empty, whatever content_length says, where a piece of it has given way to other requests.
     content: bytes
     #: Whether it was understood; a request that was refused (400 and the like) was not.
     is_valid: bool = field(default=True)
@@ -132,7 +133,11 @@ class ReceivedRequest:
         if self.target.startswith("/"):
             path, _, query = self.target.partition("?")
             return path, query
-        split = urlsplit(self.target)
+        try:
+            split = urlsplit(self.target)
+        except ValueError:
+            # It was refused, and is none.
+            return "", ""
         return split.path, split.query
 
     @cached_property

@@ -18,6 +18,7 @@ from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, Wai
 from pooled_httpd.faults import Fault, plan_of
 from pooled_httpd.received import ReceivedRequest
 from pooled_httpd.recorder import StatsRecorder
+from pooled_httpd.waiting import checked_timeout
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
@@ -77,6 +78,24 @@ class Server(_native.Server):
 
         return server_html(self)
 
+    def __init__(self, docroot: str | PathLike[str], *, port: int | None = None, **options: Unpack[_Options]) -> None:
+        """Take what the native class has been made of, and keep what is wanted here."""
+        del port, options
+        #: As it was when the server opened it: the current directory may change.
+        self._root = Path(os.path.abspath(docroot))
+        #: Whether it was told to drain, which nothing takes back.
+        self._drains = False
+
+    def drain(self) -> None:
+        """Let every connection end with its next response and health answer 503, and return at once.
+
+        For a balancer that is to send its requests elsewhere. Idle connections stay and newcomers are served. Any
+        thread or signal handler may call it, any number of times; before :meth:`start` it is remembered.
+        :meth:`stop` ends the server as ever.
+        """
+        self._drains = True
+        super().drain()
+
     def write(self, path: str | PathLike[str], content: str | bytes) -> Path:
         """Write a file beneath the document root, with the directories on its way, and return where it is.
 
@@ -84,7 +103,7 @@ class Server(_native.Server):
         its beginning does not matter. Raises OptionError (a ValueError) where it leaves the root.
         """
         _ = self.is_running  # StateError where it has been destroyed
-        root = Path(self.docroot).resolve()
+        root = self._root.resolve()
         name = os.fspath(path).lstrip("/")
         file = root / name
         if not name or root not in file.resolve().parents:
@@ -241,7 +260,7 @@ class Server(_native.Server):
         Raises WaitTimeoutError (a TimeoutError) that says what came instead, and StateError where something is to be
         told of requests that are not recorded.
         """
-        found = self._wait(count, path, method, status, timeout)
+        found = self._wait(count, path, method, status, checked_timeout(timeout))
         if found is None:
             raise self._too_late(count, path, method, status, timeout)
         return found
@@ -300,7 +319,7 @@ class Server(_native.Server):
         Returns the statistics. Raises StatsMismatchError (an AssertionError) that tells each difference, and
         OptionError for a name that the statistics do not have.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + checked_timeout(timeout)
         while True:
             stats = self.stats()
             there = stats.as_dict()
@@ -363,8 +382,7 @@ class Server(_native.Server):
     async def __aenter__(self) -> AsyncServer:
         """Start it; ``async with Server("www") as httpd:`` gives what :meth:`asynchronous` does."""
         server = self.asynchronous()
-        await server.start()
-        return server
+        return await server.__aenter__()
 
     async def __aexit__(
         self,

@@ -72,17 +72,22 @@ class _Servers:
     """The servers of a session: one for each document root with each set of options, started where it is first used."""
 
     def __init__(self) -> None:
-        self._servers: dict[str, Server] = {}
+        #: Each with the number of the directory that it has open.
+        self._servers: dict[str, tuple[Server, int]] = {}
 
     def get(self, root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
         key = repr((os.fspath(root), sorted(options.items())))
-        server = self._servers.get(key)
-        if server is None or not _runs(server):
-            server = self._servers[key] = _start(root, options)
+        server, number = self._servers.get(key, (None, 0))
+        # Neither a stop nor a drain can be taken back, nor a root that is another one by now.
+        if server is None or not _runs(server) or server._drains or os.stat(root).st_ino != number:
+            if server is not None:
+                server.destroy()
+            server = _start(root, options)
+            self._servers[key] = server, os.stat(root).st_ino
         return server
 
     def stop(self) -> None:
-        for server in self._servers.values():
+        for server, _ in self._servers.values():
             server.destroy()
 
 
@@ -90,10 +95,18 @@ def _start(root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
     from pooled_httpd import Server
 
     server = Server(root, **options)
-    server.record_requests()
-    server.keep_story()
+    _keep_all(server)
     server.start()
     return server
+
+
+def _keep_all(server: Server) -> None:
+    """Have requests and story kept, whatever a test has made of that."""
+    try:
+        server.requests()
+    except RuntimeError:
+        server.record_requests()
+    server.keep_story()
 
 
 @pytest.fixture(scope="session")
@@ -143,11 +156,12 @@ def pooled_httpd(
     It is the session's server, reset. After a test that passed, no invariant may have been violated and no connection
     may be open (setting ``pooled_httpd_leaks``); where a test fails, its report has the story and the statistics.
     """
-    server = _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options)
     # No other directory is the plugin's to empty.
     if request.config.stash.get(_OWN_ROOT, None) == Path(pooled_httpd_root):
         _empty(Path(pooled_httpd_root))
+    server = _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options)
     server.reset()
+    _keep_all(server)
     _show_with(request, server)
     yield server
     _check(request.node, server)
@@ -181,7 +195,8 @@ def pooled_httpd_factory(
 
 
 def _empty(root: Path) -> None:
-    """Empty a directory."""
+    """Empty a directory; make it anew where it is gone."""
+    root.mkdir(parents=True, exist_ok=True)
     with os.scandir(root) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -277,15 +292,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and report.when != "teardown":
         item.stash[_HAS_FAILED] = True
         for server in item.stash.get(_SERVERS, []):
-            try:
-                requests = server.requests()
-                told = _told(server)
-                statistics = str(server.stats())
-            except RuntimeError as error:
-                report.sections.append((f"pooled_httpd at {server.url}", str(error)))
-                continue
-            shown = "\n".join(f"{request}" for request in requests[-_SHOWN_REQUESTS:]) or "none"
-            report.sections.append((f"pooled_httpd at {server.url}: requests", shown))
-            report.sections.append((f"pooled_httpd at {server.url}: story", told or "nothing happened"))
-            report.sections.append((f"pooled_httpd at {server.url}: statistics", statistics))
+            for name, tell in _REPORTS.items():
+                try:
+                    told = tell(server)
+                except RuntimeError as error:
+                    told = str(error)
+                report.sections.append((f"pooled_httpd at {server.url}: {name}", told))
     return report
+
+
+#: What a report has of each server.
+_REPORTS: dict[str, Callable[[Server], str]] = {
+    "requests": lambda server: "\n".join(map(str, server.requests()[-_SHOWN_REQUESTS:])) or "none",
+    "story": lambda server: _told(server) or "nothing happened",
+    "statistics": lambda server: str(server.stats()),
+}

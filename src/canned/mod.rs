@@ -207,6 +207,12 @@ impl Canned {
         self.limit == u64::MAX
     }
 
+    /// Whether it has been given as often as it was to be.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.served() >= self.limit
+    }
+
     /// Whether it is for the same requests as another one.
     #[must_use]
     pub fn is_for_the_same_as(&self, other: &Self) -> bool {
@@ -243,7 +249,7 @@ impl CannedAnswers {
     /// The first one that is for this request and not used up; it is used once more by this. The path is decoded and has no slash
     /// at its beginning.
     pub fn take(&self, method: &[u8], path: &[u8], query: Option<&[u8]>) -> Option<Arc<Canned>> {
-        let is_left = |canned: &&Arc<Canned>| canned.served() < canned.limit;
+        let is_left = |canned: &&Arc<Canned>| !canned.is_spent();
         let found = self.0.iter().filter(is_left).find(|canned| canned.pattern.matches(method, path, query))?;
         // One writer, so a load and a store are enough.
         found.served.store(found.served() + 1, Ordering::Relaxed);

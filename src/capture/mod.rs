@@ -22,7 +22,7 @@ const CONTENT: u8 = 1;
 const END: u8 = 2;
 /// Words before the text of a frame.
 const CONTENT_FIELDS: usize = 2;
-const END_FIELDS: usize = 12;
+const END_FIELDS: usize = 13;
 
 /// What is known of a request once it is over.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub bytes_sent: u64,
     /// The bytes of content that were received.
     pub content_length: u64,
+    /// The bytes of it that were kept, in all its pieces.
+    pub content_kept: u64,
     /// Its head as far as it was received, the empty line included where it was complete.
     pub head: &'a [u8],
     /// Whether it was understood and not refused.
@@ -108,6 +110,7 @@ impl Capture {
             facts.content_length,
             u64::from(facts.is_valid),
             self.ended,
+            facts.content_kept,
         ];
         self.ended += 1;
         self.ring.push(END, &fields, facts.head);
@@ -143,6 +146,7 @@ mod tests {
         code: Some(Code::Own(Status::Ok)),
         bytes_sent: 7,
         content_length: 8,
+        content_kept: 0,
         head: b"GET / HTTP/1.1\r\n\r\n",
         is_valid: true,
     };
@@ -155,8 +159,16 @@ mod tests {
             capture.content(3, 1, b"ab");
             capture.content(4, 1, b"other");
             capture.content(3, 1, b"cdefghijk");
-            capture.end(&FACTS);
-            capture.end(&Facts { connection: 4, peer, code: None, is_valid: false, head: b"", ..FACTS });
+            capture.end(&Facts { content_kept: 11, ..FACTS });
+            capture.end(&Facts {
+                connection: 4,
+                content_kept: 5,
+                peer,
+                code: None,
+                is_valid: false,
+                head: b"",
+                ..FACTS
+            });
             capture.end(&Facts { connection: 4, request: 2, peer: "[2001:db8::1]:1".parse().ok(), ..FACTS });
         });
         let (requests, forgotten) = captured.requests();
@@ -180,7 +192,7 @@ mod tests {
         for request in 1..=1000 {
             heapless!({
                 capture.content(1, request, &content);
-                capture.end(&Facts { connection: 1, request, ..FACTS });
+                capture.end(&Facts { connection: 1, request, content_kept: 1000, ..FACTS });
             });
         }
         let (requests, forgotten) = captured.requests();
@@ -188,8 +200,23 @@ mod tests {
         assert_eq!(requests.len() as u64 + forgotten, 1000);
         assert!(requests.windows(2).all(|pair| pair[0].request + 1 == pair[1].request));
         assert_eq!(requests.last().map(|last| last.request), Some(1000));
-        // Of the first one some content may have gone before its end.
+        // Of the first one the content may have gone before its end: then there is none of it.
+        assert!(requests[0].content.is_empty() || requests[0].content == content);
         assert!(requests[1..].iter().all(|request| request.content == content));
+    }
+
+    #[test]
+    fn of_a_content_whose_beginning_has_given_way_there_is_nothing() {
+        let (mut capture, captured) = capture(MIN_MEMORY);
+        capture.content(1, 1, b"AAAA");
+        for request in 1..=1000 {
+            capture.end(&Facts { connection: 2, request, ..FACTS });
+        }
+        capture.content(1, 1, b"BBBB");
+        capture.end(&Facts { connection: 1, content_kept: 8, ..FACTS });
+        let (requests, _) = captured.requests();
+        let last = requests.last().expect("the newest is there");
+        assert_eq!((last.connection, &*last.content, last.content_length), (1, &b""[..], 8));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct CapturedRequest {
     pub content_length: u64,
     /// Its head as far as it was received.
     pub head: Vec<u8>,
-    /// Its content without any coding, as far as it was kept.
+    /// Its content without any coding, as far as it was kept; nothing where a piece of it has given way.
     pub content: Vec<u8>,
     /// Whether it was understood and not refused.
     pub is_valid: bool,
@@ -56,7 +56,10 @@ pub(super) fn assemble(frames: &[Frame]) -> (Vec<CapturedRequest>, u64) {
                     bytes_sent: fields[8],
                     content_length: fields[9],
                     head: frame.text.clone(),
-                    content: contents.remove(&(fields[0], fields[1])).unwrap_or_default(),
+                    content: contents
+                        .remove(&(fields[0], fields[1]))
+                        .filter(|content| content.len() as u64 == fields[12])
+                        .unwrap_or_default(),
                     is_valid: fields[10] == 1,
                 });
             }

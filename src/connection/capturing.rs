@@ -54,6 +54,7 @@ impl<F> Connection<F> {
             code: self.reply.as_ref().map(|reply| reply.code),
             bytes_sent: self.content_handed_over(),
             content_length: if is_complete { content_length } else { 0 },
+            content_kept: request.kept_content as u64,
             head: received.get(..request.head_length).filter(|_| is_complete).unwrap_or(received),
             is_valid: is_complete && request.refusal.is_none() && !request.is_refused,
         });

@@ -21,6 +21,8 @@ pub(super) struct CannedAnswer {
     canned: Weak<Canned>,
     served: Arc<AtomicU64>,
     path: String,
+    /// The process that made it: there is no loop to be told in another one.
+    process: u32,
 }
 
 #[pymethods]
@@ -38,13 +40,18 @@ impl CannedAnswer {
     }
 
     /// Gives it no more, except where it is being sent already. Nothing happens where it was withdrawn or replaced before.
-    fn withdraw(&self, py: Python<'_>) {
+    fn withdraw(&self, py: Python<'_>) -> PyResult<()> {
+        if std::process::id() != self.process {
+            let message = format!("this answer belongs to a server of process {}, which forked", self.process);
+            return Err(exception(py, "ForkError", (message,)));
+        }
         if let (Some(server), Some(canned)) = (self.server.upgrade(), self.canned.upgrade()) {
             py.detach(|| {
                 server.withdraw(&canned);
                 drop(canned);
             });
         }
+        Ok(())
     }
 
     fn __repr__(&self) -> String {
@@ -125,6 +132,7 @@ pub(super) fn respond(
         served: registered.counter(),
         canned: Arc::downgrade(&registered),
         path,
+        process: std::process::id(),
     })
 }
 

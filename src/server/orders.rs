@@ -73,6 +73,10 @@ impl Server {
         let head_room = Table::<OpenFile>::max_registered_head(&config.limits, &config.site);
         let canned = Arc::new(registration.check(head_room)?);
         let mut asked = lock(&self.asked);
+        let (spent, left) = std::mem::take(&mut asked.answers).into_iter().partition(|canned| canned.is_spent());
+        asked.answers = left;
+        let spent: Vec<_> = spent;
+        asked.retire(spent);
         asked.drop_retired();
         let too_much = |argument, reason| Err(RegistrationError { argument, reason });
         let replaced = asked
