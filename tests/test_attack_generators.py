@@ -228,6 +228,22 @@ def test_hypothesis_and_pytest_do_not_need_the_kit(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-S", "-c", script], check=True)
 
 
+@settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(sent=strategies.requests_at_a_limit("/index.html"))
+def test_each_limit_is_kept_to_the_byte(wide_open: pooled_httpd.Server, sent: bytes) -> None:
+    """All nine that there are: at each limit, one less and one more."""
+    with RawClient(Target.of(wide_open)) as client:
+        client.send(sent)
+        status = client.read_response().status
+        assert (status in (414, 431)) == read(sent).is_malformed, (status, len(sent))
+
+
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schedule=strategies.schedules(longest_stall=0.002))
 def test_any_schedule_leaves_the_server_sound(wide_open: pooled_httpd.Server, schedule: Schedule) -> None:
