@@ -128,6 +128,39 @@ def test_unused():
     assert "pooled_httpd" not in text.partition("test_unused ")[2].partition("short test summary")[0]
 
 
+def test_whatever_a_test_does_to_its_server_the_next_one_finds_it_as_good_as_new(run: RunPytest) -> None:
+    """Records switched off, a drain, a root that is gone, a stop: none of it is seen afterwards."""
+    result = run("""
+import shutil
+
+def use(server):
+    server.write("a", "x")
+    assert status(server.url_for("a")) == 200
+    assert [request.path for request in server.requests()] == ["/a"]
+    assert "Parsed: GET /a" in server.story()
+
+@pytest.mark.parametrize("harm", [
+    lambda server: server.record_requests(0),
+    lambda server: server.keep_story(0),
+    lambda server: server.drain(),
+    lambda server: shutil.rmtree(server.docroot),
+    lambda server: server.stop(),
+    lambda server: None,
+])
+def test_it(pooled_httpd, harm):
+    use(pooled_httpd)
+    harm(pooled_httpd)
+
+def test_fails_without_a_record(pooled_httpd):
+    pooled_httpd.record_requests(0)
+    assert 1 == 2
+""")
+    result.assert_outcomes(passed=6, failed=1)
+    text = output(result)
+    assert "requests are not recorded" in text
+    assert "Total requests served: 0" in text
+
+
 def test_a_connection_that_is_left_open_is_an_error(run: RunPytest) -> None:
     """With its story; the next test is not troubled by it; a failed test is not told twice."""
     module = """

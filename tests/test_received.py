@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pooled_httpd
 import pytest
 from pooled_httpd.asynchronous import AsyncServer
+from pooled_httpd.errors import ForkError, OptionError, WaitTimeoutError
 from pooled_httpd.faults import Dribble, Reset, Stall
 from pooled_httpd.received import Fields
 from support import PATIENCE, Raw, exchange, get, open_descriptors, threads_left
@@ -509,3 +511,102 @@ def test_a_reset_that_was_registered_is_told_of(httpd: Server) -> None:
         "Ended as registered: reset",
     ):
         assert f"[CONN 0] {line}" in lines
+
+
+# What a reviewer found.
+
+
+def test_waits_for_asyncio_need_no_thread_of_the_loop(httpd: Server) -> None:
+    """Clients that have taken all of them are waited for, and the stop that would free them is not kept waiting."""
+    httpd.respond("/stalls", fault=Stall("start"))
+    httpd.respond("/quick")
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        taken = threading.Event()
+        blocked = [loop.run_in_executor(None, taken.wait, PATIENCE) for _ in range((os.cpu_count() or 1) + 8)]
+        server = httpd.asynchronous()
+        with pytest.raises(WaitTimeoutError):
+            await asyncio.wait_for(server.wait_for(1, path="/nothing", timeout=0.05), PATIENCE / 2)
+        await asyncio.wait_for(server.reset(), PATIENCE / 2)
+        taken.set()
+        await asyncio.gather(*blocked)
+
+    asyncio.run(run())
+
+
+def test_a_start_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> None:
+    """Neither by ``run`` nor by ``async with``."""
+
+    async def run(enter: Callable[[Server], Coroutine[Any, Any, None]]) -> None:
+        server = Server(tmp_path)
+        task = asyncio.create_task(enter(server))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not server.is_running
+        server.destroy()
+
+    async def by_run(server: Server) -> None:
+        await server.asynchronous().run()
+
+    async def by_with(server: Server) -> None:
+        async with server:
+            await asyncio.sleep(PATIENCE)
+
+    for enter in (by_run, by_with):
+        asyncio.run(run(enter))
+
+
+def test_an_answer_is_not_withdrawn_in_a_child(httpd: Server) -> None:
+    """ForkError, and no wait for a loop that is not there."""
+    answer = httpd.respond("/a")
+    child = os.fork()
+    if child == 0:
+        try:
+            answer.withdraw()
+        except ForkError:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_target_that_is_none_breaks_no_filter(httpd: Server) -> None:
+    """It is refused and recorded, and has no path."""
+    with Raw(httpd.port) as raw:
+        raw.send(b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert raw.response().status == 400
+    assert httpd.requests(path="/x") == []
+    assert [(request.path, request.query) for request in httpd.requests()] == [("", "")]
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), -1, None, "1", True])
+def test_a_timeout_is_a_number_of_seconds(httpd: Server, timeout: Any) -> None:  # noqa: ANN401
+    """Anything else is told, and nothing is waited for."""
+    for wait in (
+        functools.partial(httpd.wait_for, 9, path="/x"),
+        functools.partial(httpd.wait_for, 9),
+        functools.partial(httpd.expect_stats, total_requests=9),
+    ):
+        with pytest.raises(OptionError, match=r"timeout: .* is not allowed"):
+            wait(timeout=timeout)
+
+
+def test_write_keeps_to_the_root_that_the_server_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the current directory is by then."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Server("www") as server:
+        monkeypatch.chdir(tmp_path / "other")
+        assert server.write("a", "x") == tmp_path / "www" / "a"
+
+
+def test_used_up_answers_make_room(httpd: Server) -> None:
+    """More than can be registered at a time, one after the other."""
+    with Raw(httpd.port) as raw:
+        for _ in range(1100):
+            httpd.respond("/u", times=1)
+            raw.send(get("/u"))
+            assert raw.response().status == 200
