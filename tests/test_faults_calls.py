@@ -304,9 +304,10 @@ def test_a_storm_of_failing_calls_leaves_nothing_behind(
     stormy: pooled_httpd.Server, site: Site, tmp_path: Path
 ) -> None:
     """Any calls, any errors, again and again, by seed: right bytes or none, exact sums, and nothing left over."""
-    thread = thread_named("pooled-loop")
     for path in ("/a.txt", "/large", "/bare/", "/nothing"):
         ask(stormy.port, path)
+    # It has its name once it has begun to serve.
+    thread = thread_named("pooled-loop")
     settled(stormy)
     held, threads = descriptors(), tasks()
     for seed in range(SEEDS):
