@@ -15,10 +15,9 @@ use crate::trace::Event;
 use std::sync::Arc;
 
 /// A wait that was registered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
     /// Nothing is waited for.
-    #[default]
     None,
     /// The time is.
     Until(Time),
@@ -127,7 +126,7 @@ impl<F> Connection<F> {
         } else {
             let head_length = self.output_end - before;
             let end = canned.pace().end(head_length, head_length + content.len());
-            // Nothing of the head goes out but by `Played`, which may end before it does.
+            // The head goes out piece by piece as well, and may be cut before its end.
             self.output_end = before + head_length.min(end);
             let content_length = end.saturating_sub(head_length) as u64;
             if let Some(registered) = &mut self.registered {
