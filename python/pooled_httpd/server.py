@@ -209,10 +209,23 @@ class Server(_native.Server):
         Those of that path (decoded, without the query), method and status only, where these are given. Raises
         StateError where nothing is recorded; see :meth:`record_requests`.
         """
+        received = self._received()
+        if received is None:
+            raise StateError("requests are not recorded: call record_requests() before they are sent")
+        return [
+            request
+            for request in received
+            if (path is None or request.path == path)
+            and (method is None or request.method == method)
+            and (status is None or request.status == status)
+        ]
+
+    def _received(self) -> list[ReceivedRequest] | None:
+        """Everything that is recorded; None where nothing is to be."""
         kept = _native._requests(self)
         if kept is None:
-            raise StateError("requests are not recorded: call record_requests() before they are sent")
-        received = [
+            return None
+        return [
             ReceivedRequest(
                 connection=connection,
                 number=number,
@@ -227,13 +240,6 @@ class Server(_native.Server):
                 is_valid=is_valid,
             )
             for connection, number, peer, wall, duration, code, sent, length, head, content, is_valid in kept[0]
-        ]
-        return [
-            request
-            for request in received
-            if (path is None or request.path == path)
-            and (method is None or request.method == method)
-            and (status is None or request.status == status)
         ]
 
     @property
@@ -277,7 +283,7 @@ class Server(_native.Server):
                 if time.monotonic() >= deadline:
                     return None
                 time.sleep(_LOOK_EVERY)
-            return [] if _native._requests(self) is None else self.requests()
+            return self._received() or []
         while len(found := self.requests(path=path, method=method, status=status)) < count:
             if time.monotonic() >= deadline:
                 return None
@@ -304,9 +310,10 @@ class Server(_native.Server):
         return WaitTimeoutError(told + self._last_requests())
 
     def _last_requests(self) -> str:
-        if _native._requests(self) is None:
+        received = self._received()
+        if received is None:
             return ""
-        last = self.requests()[-_SHOWN_REQUESTS:]
+        last = received[-_SHOWN_REQUESTS:]
         return "; the last requests:\n" + "\n".join(f"  {request}" for request in last) if last else "; no request came"
 
     def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401 - any comparable
