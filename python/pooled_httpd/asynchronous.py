@@ -69,8 +69,8 @@ async def _elsewhere(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kw
 class AsyncServer:
     """A :class:`pooled_httpd.Server` for asyncio.
 
-    What may wait is a coroutine: ``start``, ``run``, ``stop``, ``wait_for``, ``expect_stats``, ``reset``. The rest is
-    the server's own (``server`` is that), and takes microseconds.
+    What waits for others is a coroutine: ``start``, ``run``, ``stop``, ``wait_for``, ``expect_stats``, ``reset``. What
+    tests use besides is the server's own, and ``server`` is the server itself, with all that it has.
     """
 
     def __init__(self, server: Server) -> None:

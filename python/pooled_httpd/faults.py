@@ -33,7 +33,10 @@ class Dribble:
 
 @dataclass(frozen=True, slots=True)
 class CutShort:
-    """The connection is closed at this place, although the head promises more (RFC 9112 section 8)."""
+    """The connection is closed at this place, although the head promises more (RFC 9112 section 8).
+
+    It does so where there is content behind the place: without content only ``"start"`` leaves something out.
+    """
 
     at: Place = "middle"
 

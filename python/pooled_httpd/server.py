@@ -139,7 +139,7 @@ class Server(_native.Server):
 
         ``path``: that of the URL; ``*`` at its end stands for whatever follows, and with a query (``/a?b=c``) only that
         one will do. Paths are compared decoded. ``method``: None is any, known to the server or not, HEAD included,
-        which never gets content. The request must be valid: what the server refuses (400 and the like) it refuses.
+        which gets a head alone. The request must be valid: what the server refuses (400 and the like) it refuses.
 
         ``status`` (200 to 999) and ``reason``: the status line. ``headers``: its field lines; Date, Content-Length,
         Content-Type and Connection are added where they are not among them, and ``Connection: close`` closes. A wrong
@@ -356,6 +356,9 @@ class Server(_native.Server):
     def story(self) -> str:
         """Return the lines of the story that were kept, everything that was told before the call among them.
 
+        But for what the log lost at full speed (``log_records_dropped`` counts it), and what handlers of ``logging`` hold
+        up for more than a second, which is waited for.
+
         Empty where none are kept; see :meth:`keep_story`.
         """
         lines, forgotten = _native._story(self)
@@ -367,7 +370,8 @@ class Server(_native.Server):
     def open_connections(self) -> int:
         """How many connections are open at both ends; whatever a client did before is seen first.
 
-        A connection that the client has closed, or half-closed, is not among them.
+        A connection that the client has closed, or half-closed, is not among them, unless a registered delay or a full
+        buffer still keeps the server from seeing that.
         """
         return _native._open_connections(self)
 
