@@ -356,8 +356,8 @@ class Server(_native.Server):
     def story(self) -> str:
         """Return the lines of the story that were kept, everything that was told before the call among them.
 
-        But for what the log lost at full speed (``log_records_dropped`` counts it), and what handlers of ``logging`` hold
-        up for more than a second, which is waited for.
+        But for what the log lost at full speed (``log_records_dropped`` counts it), and what handlers of ``logging``
+        hold up for more than a second, which is waited for.
 
         Empty where none are kept; see :meth:`keep_story`.
         """
