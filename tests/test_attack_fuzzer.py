@@ -31,10 +31,10 @@ from support import PATIENCE, Program, Site
 React = Callable[[bytes, int], tuple[bytes, bool]]
 
 
-def fuzz(react: React | None, requests: int = 300, **options: object) -> Fuzzer:
+def fuzz(react: React | None, requests: int = 300, patience: float = PATIENCE, **options: object) -> Fuzzer:
     """Fuzz a server that reacts so, to the end."""
     with BadServer(react) as server:
-        fuzzer = Fuzzer(server.target.with_options(patience=0.1), requests=requests, **options)  # type: ignore[arg-type]
+        fuzzer = Fuzzer(server.target.with_options(patience=patience), requests=requests, **options)  # type: ignore[arg-type]
         fuzzer.run()
         return fuzzer
 
