@@ -34,8 +34,10 @@ test: test-rust test-python
 test-rust:
 	cargo test --locked
 
+# Files of tests are shared out to so many processes; PYTEST_ARGS are handed on.
+TEST_JOBS ?= 2
 test-python: python target/release/httpserver target/release/null_server
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Every order in which threads can meet in the log's ring and in the statistics.
 loom:

@@ -18,6 +18,11 @@ from support import ROOT, Site, need, open_descriptors, threads_left
 settings.register_profile("no shrinking", phases=(Phase.explicit, Phase.generate))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the file that takes longest first: where files are handed out to several processes, none of them ends long after."""
+    items.sort(key=lambda item: item.path.name != "test_planted.py")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn skips into failures where POOLED_HTTPD_NO_SKIPS is set: there everything must be installed."""

@@ -50,7 +50,7 @@ def test_they_are_there() -> None:
 def test_each_runs_from_clean(path: Path) -> None:
     """By nbmake, with a kernel of its own: no cell fails, and what cells assert holds. The file stays as it is."""
     before = path.read_bytes()
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbmake", "--nbmake"]
     limits = [f"--nbmake-timeout={MOST_SECONDS}", f"--timeout={MOST_SECONDS + 30}"]
     done = subprocess.run(
         [*command, *limits, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False

@@ -22,6 +22,8 @@ KIT = (
     "tests/test_attack_machine.py::test_statistics_equal_the_model_after_every_step",
     "tests/test_attack_catalogue.py::test_our_server_is_strict",
 )
+#: What they need of pytest's plugins; to load all that are installed takes longer than most faults take to be found.
+PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin", "pooled_httpd_pytest")
 #: As the release build but quick to build: no debug assertion helps to find a fault.
 PROFILE = {"opt-level": "1", "debug": "false", "debug-assertions": "false", "incremental": "true"}
 
@@ -62,8 +64,8 @@ class Workshop:
     def run(self, *tests: str) -> subprocess.CompletedProcess[str]:
         """Run tests against what was built, up to the first failure."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "60"]
-        command += ["--hypothesis-profile", "no shrinking", *tests]
-        environment = {**os.environ, "PYTHONPATH": f"{self.packages}:{ROOT / 'tests'}"}
+        command += ["--hypothesis-profile", "no shrinking", *(part for name in PLUGINS for part in ("-p", name)), *tests]
+        environment = {**os.environ, "PYTHONPATH": f"{self.packages}:{ROOT / 'tests'}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
