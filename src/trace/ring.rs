@@ -5,12 +5,14 @@
 #![allow(unsafe_code)]
 
 use crate::sync::{self, Arc, AtomicUsize, Ordering, UnsafeCell};
+use std::mem::MaybeUninit;
 
 #[derive(Debug)]
 struct Shared<T> {
     /// INVARIANT: the writer touches only the cells from `head` up to `tail + capacity`, the reader only those from `tail` up to
-    /// `head`; the two ranges never meet, and a cell changes sides by a release store that an acquire load has seen.
-    cells: Box<[UnsafeCell<T>]>,
+    /// `head`; the two ranges never meet, and a cell changes sides by a release store that an acquire load has seen. Every cell
+    /// below `head` holds a record.
+    cells: Box<[UnsafeCell<MaybeUninit<T>>]>,
     /// How many records were ever written; only the writer stores it.
     head: AtomicUsize,
     /// How many records were ever read; only the reader stores it.
@@ -26,6 +28,8 @@ pub struct Writer<T> {
     shared: Arc<Shared<T>>,
     /// What was last seen of the reader's progress.
     tail: usize,
+    /// What a cell holds before its first record. It is put there no sooner: to write a megabyte takes longer than most starts.
+    initial: T,
 }
 
 /// The side that reads.
@@ -34,13 +38,13 @@ pub struct Reader<T> {
     shared: Arc<Shared<T>>,
 }
 
-/// A ring of `capacity` records, a power of two, all of them made here.
+/// A ring of `capacity` records, a power of two, whose memory is taken here.
 #[must_use]
 pub fn ring<T: Copy>(capacity: usize, initial: T) -> (Writer<T>, Reader<T>) {
     assert!(capacity.is_power_of_two(), "the ring's positions wrap at a power of two");
-    let cells = (0..capacity).map(|_| UnsafeCell::new(initial)).collect();
+    let cells = (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
     let shared = Arc::new(Shared { cells, head: AtomicUsize::new(0), tail: AtomicUsize::new(0) });
-    (Writer { shared: Arc::clone(&shared), tail: 0 }, Reader { shared })
+    (Writer { shared: Arc::clone(&shared), tail: 0, initial }, Reader { shared })
 }
 
 impl<T: Copy> Writer<T> {
@@ -54,9 +58,13 @@ impl<T: Copy> Writer<T> {
                 return false;
             }
         }
-        // SAFETY: `head` is below `tail + capacity`, so by the invariant on `cells` the cell is the writer's, and there is one
-        // writer, borrowed exclusively.
-        self.shared.cells[head & (capacity - 1)].with_mut(|cell| write(unsafe { &mut *cell }));
+        self.shared.cells[head & (capacity - 1)].with_mut(|cell| {
+            // SAFETY: `head` is below `tail + capacity`, so by the invariant on `cells` the cell is the writer's, and there is one
+            // writer, borrowed exclusively.
+            let cell = unsafe { &mut *cell };
+            // SAFETY: the cell was at `head - capacity` before, so by the invariant on `cells` it holds a record.
+            write(if head < capacity { cell.write(self.initial) } else { unsafe { cell.assume_init_mut() } });
+        });
         self.shared.head.store(head.wrapping_add(1), Ordering::Release);
         true
     }
@@ -69,9 +77,10 @@ impl<T: Copy> Reader<T> {
         if tail == self.shared.head.load(Ordering::Acquire) {
             return None;
         }
-        // SAFETY: `tail` is below `head`, so by the invariant on `cells` the cell is the reader's, and there is one reader,
-        // borrowed exclusively.
-        let result = self.shared.cells[tail & (self.shared.cells.len() - 1)].with(|cell| read(unsafe { &*cell }));
+        // SAFETY: `tail` is below `head`, so by the invariant on `cells` the cell is the reader's and holds a record, and there is
+        // one reader, borrowed exclusively.
+        let result = self.shared.cells[tail & (self.shared.cells.len() - 1)]
+            .with(|cell| read(unsafe { (*cell).assume_init_ref() }));
         self.shared.tail.store(tail.wrapping_add(1), Ordering::Release);
         Some(result)
     }
