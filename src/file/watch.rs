@@ -4,6 +4,7 @@
 //! watches the directory only. The directories on the way to them are watched for names that come and go. Changes of the mount
 //! table, which inotify does not tell, come from `/proc`. All memory is taken by [`Watch::new`].
 
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use rustix::io::Errno;
 use std::ffi::CStr;
 use std::io::Write;
 use std::mem::MaybeUninit;
+use table::{Table, Watched};
 
 /// What is asked of a directory: every name that comes or goes, and whether it may still be entered. That it is moved or removed
 /// itself is told by the directory it is in.
@@ -40,7 +42,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 const READS: u32 = 4;
 /// How many watches are removed at once in a turn; what is more waits for [`Watch::sweep`].
 const REMOVALS_PER_TURN: u32 = 16;
-/// How many watches one turn's sweep removes, and how many places of the table it looks at.
+/// How many watches one turn's sweep removes, and how many it looks at.
 const SWEPT_PER_TURN: (usize, usize) = (8, 1024);
 /// An event without its name: watch, mask, cookie and length of the name, each of 4 bytes (inotify(7)).
 const EVENT_BYTES: usize = 16;
@@ -82,19 +84,6 @@ pub(super) struct Ready {
     pub(super) mounts: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Watched {
-    /// The kernel's number, from 1 on and not given again before all others; 0 where this place is empty.
-    descriptor: i32,
-    /// Valid where it is the table's; otherwise the watch was forgotten and waits to be removed.
-    generation: u32,
-    is_directory: bool,
-    /// How many entries depend on the file. Directories are not counted: they stay until all is forgotten.
-    uses: u16,
-    /// A directory's own hash goes up to its slash.
-    names: Names,
-}
-
 #[derive(Debug)]
 pub(super) struct Watch {
     inotify: OwnedFd,
@@ -108,13 +97,13 @@ pub(super) struct Watch {
     end: usize,
     reads_left: u32,
     removals_left: u32,
-    /// Open addressing by the watch's number. More places than `limit`, so that every search ends.
-    places: Box<[Watched]>,
-    used: usize,
+    watches: Table,
+    /// How many there may be; the table has room for them.
     limit: usize,
     generation: u32,
-    /// How many of the used ones were forgotten.
+    /// How many of the watches were forgotten.
     forgotten: usize,
+    /// The one that the sweep looks at next.
     sweep_from: usize,
     #[cfg(test)]
     used_up: bool,
@@ -148,8 +137,7 @@ impl Watch {
             end: 0,
             reads_left: 0,
             removals_left: REMOVALS_PER_TURN,
-            places: vec![Watched::default(); places(entries)].into_boxed_slice(),
-            used: 0,
+            watches: Table::new(most_watches(entries)),
             limit: limit(entries, &of_user),
             generation: 0,
             forgotten: 0,
@@ -164,17 +152,17 @@ impl Watch {
     }
 
     pub(super) fn heap_bytes(entries: usize) -> usize {
-        BUFFER_BYTES + places(entries) * size_of::<Watched>()
+        BUFFER_BYTES + Table::heap_bytes(most_watches(entries))
     }
 
     /// Whether nothing is watched, so that nothing can be missed.
     pub(super) fn is_idle(&self) -> bool {
-        self.used == 0
+        self.watches.len() == 0
     }
 
     /// Whether so many more can be watched, as far as this table is concerned.
     pub(super) fn has_room(&self, more: usize) -> bool {
-        self.used + more <= self.limit
+        self.watches.len() + more <= self.limit
     }
 
     /// One system call: whether anything is to be read.
@@ -229,7 +217,7 @@ impl Watch {
             return Some(Change::Everything);
         }
         // Events of a watch that was removed or forgotten concern nothing.
-        let watched = self.places[self.find(descriptor)?];
+        let watched = self.watches[self.watches.find(descriptor)?];
         if watched.generation != self.generation {
             return None;
         }
@@ -286,16 +274,11 @@ impl Watch {
             _ => return Err(Refused::Failed),
         };
         let fresh = Watched { descriptor, generation: self.generation, is_directory, uses: 1, names };
-        let mut place = self.home(descriptor);
-        while self.places[place].descriptor != descriptor {
-            if self.places[place].descriptor == 0 {
-                self.places[place] = fresh;
-                self.used += 1;
-                return Ok(descriptor);
-            }
-            place = self.after(place);
-        }
-        let known = &mut self.places[place];
+        let Some(index) = self.watches.find(descriptor) else {
+            self.watches.put(fresh);
+            return Ok(descriptor);
+        };
+        let known = &mut self.watches[index];
         if known.generation != self.generation {
             *known = fresh;
             self.forgotten -= 1;
@@ -312,8 +295,8 @@ impl Watch {
 
     /// Gives a file's watch back, once. Nothing happens where it was forgotten meanwhile.
     pub(super) fn release(&mut self, descriptor: i32) {
-        let Some(place) = self.find(descriptor) else { return };
-        let watched = &mut self.places[place];
+        let Some(index) = self.watches.find(descriptor) else { return };
+        let watched = &mut self.watches[index];
         if watched.generation != self.generation || watched.is_directory {
             return;
         }
@@ -326,88 +309,53 @@ impl Watch {
         self.forgotten += 1;
         if let Some(left) = self.removals_left.checked_sub(1) {
             self.removals_left = left;
-            self.remove(descriptor);
+            self.remove(index);
         }
     }
 
     /// From now on nothing is watched. The watches themselves are removed by and by, unless they are asked for again.
     pub(super) fn forget_all(&mut self) {
         self.generation = self.generation.wrapping_add(1);
-        self.forgotten = self.used;
+        self.forgotten = self.watches.len();
     }
 
     /// Ends a turn: removes a few of the forgotten watches.
     pub(super) fn sweep(&mut self) {
         self.removals_left = REMOVALS_PER_TURN;
-        self.sweep_places(SWEPT_PER_TURN.0, SWEPT_PER_TURN.1);
+        self.sweep_some(SWEPT_PER_TURN.0, SWEPT_PER_TURN.1);
     }
 
     /// Removes up to `most` forgotten watches, wherever they are. True where there were any.
     pub(super) fn sweep_all(&mut self, most: usize) -> bool {
         let before = self.forgotten;
-        self.sweep_places(most, 2 * self.places.len());
+        self.sweep_some(most, 2 * self.watches.len());
         self.forgotten < before
     }
 
-    fn sweep_places(&mut self, mut removals: usize, places: usize) {
-        for _ in 0..places {
+    fn sweep_some(&mut self, mut removals: usize, looks: usize) {
+        for _ in 0..looks {
             if removals == 0 || self.forgotten == 0 {
                 return;
             }
-            let Watched { descriptor, generation, .. } = self.places[self.sweep_from];
-            if descriptor == 0 || generation == self.generation {
-                self.sweep_from = self.after(self.sweep_from);
-            } else {
-                // Another may move into its place, so this place is looked at again.
-                self.remove(descriptor);
-                removals -= 1;
+            match self.watches.get(self.sweep_from) {
+                None => self.sweep_from = 0,
+                Some(watched) if watched.generation == self.generation => self.sweep_from += 1,
+                Some(_) => {
+                    // The last one moves into its stead and is looked at next.
+                    self.remove(self.sweep_from);
+                    removals -= 1;
+                }
             }
         }
     }
 
-    fn remove(&mut self, descriptor: i32) {
-        self.take_out(descriptor);
+    /// Removes a forgotten watch.
+    fn remove(&mut self, index: usize) {
+        let descriptor = self.watches[index].descriptor;
+        self.watches.take_out(index);
+        self.forgotten -= 1;
         // Fails where the kernel has removed it with the file.
         let _ = inotify::remove_watch(&self.inotify, descriptor);
-    }
-
-    #[allow(clippy::cast_sign_loss)] // The kernel's numbers are positive.
-    fn home(&self, descriptor: i32) -> usize {
-        descriptor as usize & (self.places.len() - 1)
-    }
-
-    fn after(&self, place: usize) -> usize {
-        (place + 1) & (self.places.len() - 1)
-    }
-
-    fn find(&self, descriptor: i32) -> Option<usize> {
-        let mut place = self.home(descriptor);
-        loop {
-            match self.places[place].descriptor {
-                0 => return None,
-                found if found == descriptor => return Some(place),
-                _ => place = self.after(place),
-            }
-        }
-    }
-
-    /// Takes a watch out of the table and moves up what was put behind it only because its place was taken.
-    fn take_out(&mut self, descriptor: i32) {
-        let Some(mut gap) = self.find(descriptor) else { return };
-        self.used -= 1;
-        self.forgotten -= usize::from(self.places[gap].generation != self.generation);
-        let mask = self.places.len() - 1;
-        let mut next = self.after(gap);
-        while self.places[next].descriptor != 0 {
-            let home = self.home(self.places[next].descriptor);
-            // It may move where its home is not between the gap and itself.
-            if next.wrapping_sub(home) & mask >= next.wrapping_sub(gap) & mask {
-                self.places[gap] = self.places[next];
-                gap = next;
-            }
-            next = self.after(next);
-        }
-        self.places[gap] = Watched::default();
     }
 }
 
@@ -418,10 +366,6 @@ fn most_watches(entries: usize) -> usize {
 /// At most half of what the user may have: other programs need some too.
 fn limit(entries: usize, of_user: &str) -> usize {
     most_watches(entries).min(of_user.trim().parse().unwrap_or(USUAL_WATCHES) / 2)
-}
-
-fn places(entries: usize) -> usize {
-    (most_watches(entries) + 1).next_power_of_two()
 }
 
 /// The first event: its watch, its mask, and its name with the NULs that fill it up.

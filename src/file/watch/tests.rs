@@ -88,7 +88,7 @@ fn a_directory_may_be_on_the_way_any_number_of_times() {
     for _ in 0..70_000 {
         assert_eq!(watch.watch_directory(root.as_fd(), NameHash::seeded(7)), Ok(()));
     }
-    assert_eq!(watch.used, 1);
+    assert_eq!(watch.watches.len(), 1);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_was_forgotten_tells_nothing_until_it_is_watched_again() {
     assert_eq!(watch.next_change(), Ok(Some(Change::Opened(descriptor, names("g")))));
     assert_eq!(watch.next_change(), Ok(Some(Change::Names(names("g")))), "it was truncated");
     watch.sweep();
-    assert_eq!((watch.used, watch.forgotten), (1, 0));
+    assert_eq!((watch.watches.len(), watch.forgotten), (1, 0));
     watch.release(descriptor);
     assert!(watch.is_idle());
 }
@@ -145,10 +145,10 @@ fn the_table_is_right_whatever_comes_and_goes() {
             _ => watch.sweep(),
         }
         let live = watched.iter().flatten().count();
-        assert_eq!(watch.used - watch.forgotten, live, "step {step}");
+        assert_eq!(watch.watches.len() - watch.forgotten, live, "step {step}");
     }
-    assert!(watched.iter().flatten().all(|descriptor| watch.find(*descriptor).is_some()));
-    assert_eq!(watch.places.iter().filter(|place| place.descriptor != 0).count(), watch.used);
+    let found = |descriptor: &i32| watch.watches.find(*descriptor).map(|index| watch.watches[index].descriptor);
+    assert!(watched.iter().flatten().all(|descriptor| found(descriptor) == Some(*descriptor)));
     watch.forget_all();
     while watch.sweep_all(10) {}
     assert!(watch.is_idle());
