@@ -11,6 +11,7 @@ import pooled_httpd
 import pytest
 from conftest import assert_sound
 from faults import Injector, thread_named
+from pooled_httpd.faults import Dribble
 from support import Raw, Site, get
 
 ROUNDS = 50
@@ -39,6 +40,8 @@ COSTS = {
     "pipelined": Cost(get("/small") * 8, SMALL, answers=8),
     "registered": Cost(get("/registered"), SMALL),
     "registered, pipelined": Cost(get("/registered") * 8, SMALL, answers=8),
+    "dribbled": Cost(get("/dribbled"), {"recvfrom": 1, "sendmsg": 1}),
+    "registered, long": Cost(get("/registered-long"), {"recvfrom": 1, "sendmsg": 1}),
     "held": Cost(get("/held"), {"recvfrom": 1, "sendmsg": 1}),
     "long": Cost(get("/long"), {"recvfrom": 1, "sendto": 2}),
     "large": Cost(get("/large"), {"recvfrom": 1, "sendto": 1, "openat2": 1, "fstat": 1, "sendfile": 1, "close": 1}),
@@ -47,11 +50,14 @@ COSTS = {
 
 @pytest.fixture
 def server(site: Site) -> Iterator[pooled_httpd.Server]:
-    """Serve one file of each size, and an answer that is registered."""
+    """Serve one file of each size, and answers that are registered."""
     for name, size in SIZES.items():
         site.write(name, bytes(size))
     with pooled_httpd.Server(site.root) as server:
         server.respond("/registered", content=bytes(1_200))
+        server.respond("/registered-long", content=bytes(40_000))
+        # One piece, which goes across the end of the head.
+        server.respond("/dribbled", content=bytes(1_200), fault=Dribble(10_000))
         yield server
     assert_sound(server)
 

@@ -128,8 +128,11 @@ impl Exchange {
                     self.connection = None;
                     return;
                 }
-                Action::ReadFile { .. } | Action::List { .. } | Action::SendFile { .. } => {
-                    panic!("nothing is read from a file that is in memory")
+                Action::ReadFile { .. }
+                | Action::List { .. }
+                | Action::SendFile { .. }
+                | Action::SendRegistered { .. } => {
+                    panic!("nothing is registered, and nothing is read from a file that is in memory")
                 }
             }
         }

@@ -46,13 +46,12 @@ impl Registered {
         Self { canned, pause: Pause::None, is_played: false, head_length: 0, sent: 0, stop: 0, end: 0 }
     }
 
-    /// What goes out next; `head` is the send buffer.
-    pub(super) fn next_bytes<'a>(&'a self, head: &'a [u8]) -> &'a [u8] {
-        if self.sent < self.head_length {
-            return head.get(self.sent..self.stop.min(self.head_length)).unwrap_or_default();
-        }
-        let (start, end) = (self.sent - self.head_length, self.stop.saturating_sub(self.head_length));
-        self.canned.content().get(start..end).unwrap_or_default()
+    /// What goes out next, of its head, which is in the send buffer, and of its content.
+    pub(super) fn next_bytes<'a>(&'a self, send_buffer: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let head = send_buffer.get(self.sent..self.stop.min(self.head_length)).unwrap_or_default();
+        let content_place = |offset: usize| offset.saturating_sub(self.head_length);
+        let content = self.canned.content().get(content_place(self.sent)..content_place(self.stop));
+        (head, content.unwrap_or_default())
     }
 
     /// What has gone is within what may, and that within all of it.

@@ -53,6 +53,14 @@ pub enum Action<'a, F> {
         /// Once all of it has gone, nothing follows but the end of the stream, at once.
         is_last: bool,
     },
+    /// Send a piece of a registered answer and tell [`super::Table::sent`]. In one call where it may be: who reads at once then
+    /// sees one piece.
+    SendRegistered {
+        /// What it has of the head, if anything.
+        head: &'a [u8],
+        /// What it has of the content, if anything; it lies elsewhere.
+        content: &'a [u8],
+    },
     /// Send these bytes, where there are any, and tell [`super::Table::sent`]; then, or in the same call, send from the file and
     /// tell [`super::Table::file_sent`].
     SendFile {
@@ -141,7 +149,8 @@ impl<F> Connection<F> {
         match (step, &mut self.lease, &mut self.reply) {
             (Step::Send, Some(lease), reply) => {
                 if let Some(registered) = self.registered.as_ref().filter(|registered| registered.is_played) {
-                    return Action::Send { bytes: registered.next_bytes(&lease.send), is_last: false };
+                    let (head, content) = registered.next_bytes(&lease.send);
+                    return Action::SendRegistered { head, content };
                 }
                 let is_last = reply.as_ref().is_some_and(|reply| !reply.persistent && !reply.needs_file());
                 Action::Send { bytes: lease.send.get(output).unwrap_or_default(), is_last }

@@ -314,7 +314,7 @@ impl<F> Table<F> {
         self.connections[slot as usize].listing_waits(&mut self.core);
     }
 
-    /// What became of [`Action::Send`]: the bytes that the kernel took.
+    /// What became of [`Action::Send`] or [`Action::SendRegistered`]: the bytes that the kernel took.
     pub fn sent(&mut self, slot: u32, count: usize) {
         self.connections[slot as usize].sent(&mut self.core, count);
     }

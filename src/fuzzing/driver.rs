@@ -378,6 +378,14 @@ impl Driver {
                 peer.take(&bytes[..count]);
                 return self.sent(number, slot, count, |table, slot, count| table.sent(slot, count));
             }
+            Action::SendRegistered { head, content } => {
+                assert!(!head.is_empty() || !content.is_empty(), "a send of nothing makes no progress");
+                let count = peer.room(head.len() + content.len());
+                let of_head = count.min(head.len());
+                peer.take(&head[..of_head]);
+                peer.take(&content[..count - of_head]);
+                return self.sent(number, slot, count, |table, slot, count| table.sent(slot, count));
+            }
             Action::SendFile { before, .. } if !before.is_empty() => {
                 let count = peer.room(before.len());
                 peer.take(&before[..count]);

@@ -214,7 +214,7 @@ impl World {
         if !matches!(action, Action::Wait) {
             self.watch.goes_on(slot, self.now.time.0);
         }
-        let Client { wire, script, begun, failed, reader, disturbance, .. } = &mut self.clients[client];
+        let Client { wire, script, begun, failed, reader, disturbance, play, .. } = &mut self.clients[client];
         // Where a name could not be opened, it is another answer that is under way.
         let under_way =
             begun.checked_sub(1).filter(|index| !failed.contains(index)).and_then(|index| script.get(index));
@@ -262,6 +262,18 @@ impl World {
                 return Step::Sends(wire.room(bytes.len(), random, faults).map(|count| {
                     wire.said_last = is_last && count == bytes.len();
                     wire.send(&bytes[..count]);
+                    Progress::Sent(count)
+                }));
+            }
+            Action::SendRegistered { head, content } => {
+                assert!(!wire.said_last, "slot {slot} sends more than what it said was the last");
+                if let Some(play) = play.as_ref() {
+                    play.check_piece(&wire.stream, head, content);
+                }
+                return Step::Sends(wire.room(head.len() + content.len(), random, faults).map(|count| {
+                    let of_head = count.min(head.len());
+                    wire.send(&head[..of_head]);
+                    wire.send(&content[..count - of_head]);
                     Progress::Sent(count)
                 }));
             }

@@ -85,7 +85,7 @@ impl World {
             assert_eq!(self.table.state(slot), State::Processing, "no answer was begun");
             // Asking twice changes nothing where the answer waits for the driver.
             match self.table.next_action(slot) {
-                Action::Send { .. } => false,
+                Action::Send { .. } | Action::SendRegistered { .. } => false,
                 Action::Open { name: next, .. } => {
                     let is_page = next.bytes().ends_with(b".html") && next.bytes().len() == "404.html".len();
                     assert!(is_page, "{next:?} is opened after {name:?} was found in memory");

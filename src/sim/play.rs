@@ -57,9 +57,13 @@ impl Play {
         if has_head { memchr::memmem::find(sent, b"\r\n\r\n").map_or(1 << 30, |end| end + 4) } else { 0 }
     }
 
+    fn offset(&self, place: Place, head: usize) -> usize {
+        if let Place::Content(bytes) = place { head + bytes } else { 0 }
+    }
+
     fn wait_at(&self, head: usize, offset: usize) -> Wait {
         let pace = &self.spec.pace;
-        let place = |place| if let Place::Content(bytes) = place { head + bytes } else { 0 };
+        let place = |place| self.offset(place, head);
         let whole = head + self.spec.content_length(self.is_head);
         let end = pace.cut.map_or(whole, |cut| whole.min(place(cut)));
         match (pace.stall, pace.dribble) {
@@ -80,6 +84,18 @@ impl Play {
         } else {
             assert!(self.delayed_from.is_none(), "something is sent while an answer is delayed");
         }
+    }
+
+    /// What is about to be sent goes as far as it may: no piece is broken but by the kernel.
+    pub(super) fn check_piece(&self, stream: &[u8], head: &[u8], content: &[u8]) {
+        let Some(start) = self.start else { return };
+        let shown = [&stream[start..], head, content].concat();
+        assert!(shown.len() > stream.len() - start, "a send of nothing makes no progress");
+        let length = self.head_length(&shown);
+        let whole = length + self.spec.content_length(self.is_head);
+        let end = self.spec.pace.cut.map_or(whole, |cut| whole.min(self.offset(cut, length)));
+        let stops = shown.len() == end || self.wait_at(length, shown.len()) != Wait::None;
+        assert!(stops, "a piece ends at byte {} of {end} for nothing: {:?}", shown.len(), self.spec);
     }
 
     /// Nothing more of it comes: it kept to its times.

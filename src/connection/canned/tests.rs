@@ -123,6 +123,32 @@ fn it_dribbles_and_stalls_where_it_is_to() {
 }
 
 #[test]
+fn a_piece_across_the_end_of_the_head_goes_out_at_once_and_goes_on_where_the_kernel_stopped() {
+    let (mut test, slot, _canned) = registered(pace(|pace| pace.dribble = Some((36, MILLISECOND))));
+    test.feed(slot, GET);
+    run(&mut test, slot);
+    at(&mut test, slot, 1);
+    test.table.set_now(Now { time: Time(2 * MILLISECOND), ..Now::default() });
+    assert_eq!(test.table.expire(), Some(slot));
+    let head_length = WHOLE.len() + 37 - 12;
+    let offered = |test: &mut TestTable| match test.table.next_action(slot) {
+        Action::SendRegistered { head, content } => (head.len(), content.to_vec()),
+        other => panic!("not a piece: {other:?}"),
+    };
+    assert_eq!(offered(&mut test), (head_length - 72, b"hello, world"[..108 - head_length].to_vec()));
+    // One byte of the head is left, then none, then all but one byte of the piece's content.
+    test.table.sent(slot, head_length - 73);
+    assert_eq!(offered(&mut test), (1, b"hello, world"[..108 - head_length].to_vec()));
+    test.table.sent(slot, 2);
+    assert_eq!(offered(&mut test), (0, b"hello, world"[1..108 - head_length].to_vec()));
+    test.table.sent(slot, 107 - head_length);
+    assert!(matches!(test.table.next_action(slot), Action::Wait));
+    at(&mut test, slot, 3);
+    assert_eq!(test.table.state(slot), State::ReadingRequestLine);
+    assert_eq!(test.table.counters().bytes_sent.get(), head_length as u64 + 12);
+}
+
+#[test]
 fn it_ends_early_by_a_close_or_a_reset() {
     for (cut, expected) in [
         (Place::Start, ""),
@@ -238,7 +264,7 @@ fn a_pause_whose_end_is_seen_before_its_deadline_passes_leaves_none_behind() {
     assert_eq!(test.sent.len(), 40);
     test.table.set_now(Now { time: Time(MILLISECOND), ..Now::default() });
     // An event of the socket comes first, and the send is interrupted.
-    assert!(matches!(test.table.next_action(slot), Action::Send { .. }));
+    assert!(matches!(test.table.next_action(slot), Action::SendRegistered { .. }));
     assert_eq!(test.table.expire(), None);
     run(&mut test, slot);
     assert_eq!(test.sent.len(), 80, "the next pause is none the shorter");

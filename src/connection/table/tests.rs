@@ -88,6 +88,12 @@ impl TestTable {
                 let count = bytes.len();
                 self.table.sent(slot, count);
             }
+            Action::SendRegistered { head, content } => {
+                self.sent.extend_from_slice(head);
+                self.sent.extend_from_slice(content);
+                let count = head.len() + content.len();
+                self.table.sent(slot, count);
+            }
             Action::SendFile { .. } => panic!("the file is small"),
             Action::ShutDownSending => {}
             Action::Close { .. } => {

@@ -142,6 +142,10 @@ impl EventLoop {
                 let sent = rustix::net::send(descriptor, bytes, flags).map(Step::Sent);
                 return self.or_weather(slot, sent);
             }
+            Action::SendRegistered { head, content } => {
+                let sent = send_together(descriptor, head, content).map(Step::Sent);
+                return self.or_weather(slot, sent);
+            }
             Action::SendFile { before, file, offset, length } => {
                 let sent = send_with_file(descriptor, before, root, file, offset, length);
                 return self.or_weather(slot, sent);
@@ -202,15 +206,20 @@ fn send_with_file(
 
 /// Sends a content in memory and what goes before it: together where they make one packet of the largest kind, and apart where
 /// they would not, because the packets of one call wait for each other where the congestion control paces them.
-fn send_content(socket: &OwnedFd, before: &[u8], content: &[u8]) -> Result<Step, Errno> {
-    let count = if before.is_empty() {
-        rustix::net::send(socket, content, SendFlags::NOSIGNAL)?
-    } else if before.len() + content.len() > MOST_TOGETHER {
-        rustix::net::send(socket, before, SendFlags::NOSIGNAL)?
+fn send_together(socket: &OwnedFd, before: &[u8], content: &[u8]) -> Result<usize, Errno> {
+    if before.is_empty() {
+        rustix::net::send(socket, content, SendFlags::NOSIGNAL)
+    } else if content.is_empty() || before.len() + content.len() > MOST_TOGETHER {
+        rustix::net::send(socket, before, SendFlags::NOSIGNAL)
     } else {
         let pieces = [IoSlice::new(before), IoSlice::new(content)];
-        rustix::net::sendmsg(socket, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?
-    };
+        rustix::net::sendmsg(socket, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+    }
+}
+
+/// The same of a file's content.
+fn send_content(socket: &OwnedFd, before: &[u8], content: &[u8]) -> Result<Step, Errno> {
+    let count = send_together(socket, before, content)?;
     Ok(match count.checked_sub(before.len()) {
         // Where nothing is left of it, it has been cut short.
         Some(of_file) if of_file > 0 || content.is_empty() => Step::FileSent(before.len(), of_file as u64),
