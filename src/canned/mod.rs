@@ -3,10 +3,12 @@
 //! They are made, checked and dropped outside the loop's thread, which only looks them up, counts them and reads them. Nothing is
 //! answered so but what was registered.
 
+mod pattern;
 mod registration;
 
 pub use registration::{Registration, RegistrationError};
 
+use pattern::Pattern;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -111,28 +113,6 @@ impl Pace {
     }
 }
 
-/// What requests an answer is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
-    /// None where any method will do.
-    method: Option<Box<[u8]>>,
-    /// The decoded path without its first slash.
-    path: Box<[u8]>,
-    /// Whether more may follow it.
-    is_prefix: bool,
-    /// None where any query will do.
-    query: Option<Box<[u8]>>,
-}
-
-impl Pattern {
-    fn matches(&self, method: &[u8], path: &[u8], query: Option<&[u8]>) -> bool {
-        let is_path = if self.is_prefix { path.starts_with(&self.path) } else { *path == *self.path };
-        is_path
-            && self.method.as_deref().is_none_or(|wanted| wanted == method)
-            && self.query.as_deref().is_none_or(|wanted| query == Some(wanted))
-    }
-}
-
 /// What the head of a response says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CannedHead {
@@ -222,10 +202,8 @@ impl Canned {
     /// The memory behind it, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let Pattern { method, path, query, .. } = &self.pattern;
         let head = self.head.as_ref().map_or(0, |head| head.status_line.len() + head.fields.len());
-        let pattern = method.as_ref().map_or(0, |method| method.len()) + query.as_ref().map_or(0, |query| query.len());
-        size_of::<Self>() + path.len() + pattern + head + self.content.len()
+        size_of::<Self>() + self.pattern.memory() + head + self.content.len()
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what somebody asks for to an answer that can be given: everything is checked here, before the loop knows of it.
 
-use super::{Canned, CannedHead, Pace, Pattern};
+use super::pattern::Pattern;
+use super::{Canned, CannedHead, Pace};
 use crate::http::{Status, grammar, target};
 use std::fmt;
 use std::sync::Arc;
