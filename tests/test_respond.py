@@ -219,25 +219,51 @@ def test_an_answer_goes_before_a_file_and_files_come_back(httpd: Server) -> None
 
 
 def test_times_are_used_up_in_their_order(httpd: Server) -> None:
-    """The first registered goes first; one for ever only has a turn when those before it are used up."""
+    """The first registered goes first; one for ever only has a turn when they are used up."""
     httpd.write("a", "file")
     for number in range(3):
         httpd.respond("/a", content=b"%d" % number, times=number + 1)
     assert [content(httpd, "/a") for _ in range(8)] == [b"0", b"1", b"1", b"2", b"2", b"2", b"file", b"file"]
     httpd.respond("/a", content=b"ever")
-    httpd.respond("/a", content=b"never", times=1)
-    assert [content(httpd, "/a") for _ in range(3)] == [b"ever"] * 3
+    httpd.respond("/a", content=b"once", times=1)
+    assert [content(httpd, "/a") for _ in range(3)] == [b"once", b"ever", b"ever"]
+
+
+def test_of_several_the_most_particular_goes_first(httpd: Server) -> None:
+    """Whenever each was registered: a whole path, a longer beginning, a method, a query; but first those with times."""
+    for path, method in [
+        ("/*", None),
+        ("/a/*", None),
+        ("/a/b", None),
+        ("/a/b", "GET"),
+        ("/a/b?c", None),
+        ("/a/b?c", "GET"),
+        ("/a/*", "GET"),
+    ]:
+        httpd.respond(path, method=method, content=f"{method} {path}")
+    for method, path, expected in [
+        ("GET", "/a/b?c", b"GET /a/b?c"),
+        ("PUT", "/a/b?c", b"None /a/b?c"),
+        ("GET", "/a/b", b"GET /a/b"),
+        ("PUT", "/a/b?d", b"None /a/b"),
+        ("GET", "/a/c", b"GET /a/*"),
+        ("PUT", "/a/c", b"None /a/*"),
+        ("GET", "/b", b"None /*"),
+    ]:
+        assert content(httpd, path, method) == expected
+    httpd.respond("/*", status=503, times=1)
+    assert [exchange(httpd.port, get("/a/b?c")).status for _ in range(2)] == [503, 200]
 
 
 def test_one_for_ever_takes_the_place_of_another(httpd: Server) -> None:
-    """For the same method, path and query only, and in its place among the others."""
+    """For the same method, path and query only."""
     first = httpd.respond("/a", content=b"first")
     httpd.respond("/*", content=b"behind")
     httpd.respond("/a", method="POST", content=b"post")
     httpd.respond("/a", content=b"second")
     assert (content(httpd, "/a"), content(httpd, "/a", "POST"), content(httpd, "/b")) == (
         b"second",
-        b"second",
+        b"post",
         b"behind",
     )
     assert first.served == 0

@@ -147,9 +147,11 @@ class Server(_native.Server):
         place. ``delay``: seconds before the answer (0 to 86,400). ``fault``: what is to go wrong, one or several of
         ``pooled_httpd.faults``.
 
-        ``times``: how often, at least 1; then the next answer that was registered for the request has its turn, or the
-        file. None is for ever, and takes the place of another for ever for the same method and path. Of several, the
-        one that was registered first goes first.
+        ``times``: how often, at least 1; then the next answer for the request has its turn, or the file. None is for
+        ever, and takes the place of another for ever for the same method, path and query. Of several answers for a
+        request those with ``times`` go first, and those for ever when these are used up; among them the more particular
+        one (a whole path before a ``*``, what is longer before a ``*``, a method or a query before none), then the one
+        that was registered first. So several with ``times=1`` for one path are given in their order.
 
         Everything is prepared here and sent by the event loop, without Python and without heap. At most 1,024 answers
         are registered at the same time, and they take at most 64 MiB. Raises OptionError (a ValueError) that names the

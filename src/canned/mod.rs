@@ -207,15 +207,22 @@ impl Canned {
     }
 }
 
-/// The answers in the order of their registration, as the loop has them.
+/// The answers as the loop has them: the first that fits goes first.
 #[derive(Debug, Default)]
 pub struct CannedAnswers(Box<[Arc<Canned>]>);
 
 impl CannedAnswers {
-    /// These, of which somebody else keeps every one for as long as the loop may know it, so that the loop never drops the last.
+    /// These, in the order of their registration. Somebody else keeps every one for as long as the loop may know it, so that the
+    /// loop never drops the last.
+    ///
+    /// Those that are given so often and no more go before those that are given for ever, which would leave them no turn; then
+    /// the more particular one goes first, then the one that was registered first.
     #[must_use]
     pub fn new(answers: &[Arc<Canned>]) -> Self {
-        Self(answers.into())
+        let mut answers: Box<[_]> = answers.into();
+        // It keeps the order of those that are equal.
+        answers.sort_by_key(|canned| (canned.is_unlimited(), canned.pattern.generality()));
+        Self(answers)
     }
 
     /// Whether there are none.
@@ -276,29 +283,59 @@ mod tests {
         Arc::new(registration.check(16_384).expect("it is in order"))
     }
 
+    /// Which of these, by the order of their registration, is taken for a request.
+    fn taken(answers: &[Arc<Canned>], method: &str, path: &str, query: Option<&str>) -> Option<usize> {
+        let taken = CannedAnswers::new(answers).take(method.as_bytes(), path.as_bytes(), query.map(str::as_bytes))?;
+        answers.iter().position(|other| Arc::ptr_eq(other, &taken))
+    }
+
     #[test]
-    fn the_first_that_fits_and_is_left_is_taken() {
-        let answers = CannedAnswers::new(&[
+    fn what_fits_and_is_left_is_taken() {
+        let answers = [
             canned("/a", |registration| registration.times = Some(2)),
-            canned("/a", |registration| registration.method = Some("POST".into())),
-            canned("/a?b=c", |registration| registration.status = 404),
             canned("/%61b/*", |registration| registration.status = 500),
             canned("/a", |registration| registration.status = 503),
-        ]);
-        let taken = |method: &str, path: &str, query: Option<&str>| {
-            let taken = answers.take(method.as_bytes(), path.as_bytes(), query.map(str::as_bytes));
-            taken.map(|canned| answers.0.iter().position(|other| Arc::ptr_eq(other, &canned)).expect("it is there"))
+        ];
+        assert_eq!(taken(&answers, "GET", "a", None), Some(0));
+        assert_eq!(taken(&answers, "POST", "a", Some("x")), Some(0));
+        assert_eq!(taken(&answers, "GET", "a", None), Some(2));
+        assert_eq!(taken(&answers, "GET", "ab/", None), Some(1));
+        assert_eq!(taken(&answers, "GET", "ab/c/d", None), Some(1));
+        assert_eq!(taken(&answers, "GET", "ab", None), None);
+        assert_eq!(taken(&answers, "GET", "A", None), None);
+        assert_eq!(answers[0].served(), 2);
+    }
+
+    #[test]
+    fn what_is_given_so_often_goes_first_then_the_more_particular_then_the_one_registered_first() {
+        let method = |registration: &mut Registration| registration.method = Some("GET".into());
+        let times = |times| move |registration: &mut Registration| registration.times = Some(times);
+        let both = |registration: &mut Registration| {
+            method(registration);
+            times(1)(registration);
         };
-        assert_eq!(taken("GET", "a", None), Some(0));
-        assert_eq!(taken("POST", "a", Some("x")), Some(0));
-        assert_eq!(taken("GET", "a", None), Some(4));
-        assert_eq!(taken("POST", "a", None), Some(1));
-        assert_eq!(taken("GET", "a", Some("b=c")), Some(2));
-        assert_eq!(taken("GET", "a", Some("b=d")), Some(4));
-        assert_eq!(taken("GET", "ab/", None), Some(3));
-        assert_eq!(taken("GET", "ab/c/d", None), Some(3));
-        assert_eq!(taken("GET", "ab", None), None);
-        assert_eq!(taken("GET", "A", None), None);
-        assert_eq!(answers.0[0].served(), 2);
+        let answers = [
+            canned("/*", |_| ()),
+            canned("/a/*", |_| ()),
+            canned("/a/*", method),
+            canned("/a/b", |_| ()),
+            canned("/a/b", method),
+            canned("/a/b?c", |_| ()),
+            canned("/a/b?c", method),
+            canned("/*", times(1)),
+            canned("/a/b", times(2)),
+            canned("/a/b", times(1)),
+            canned("/a/b", both),
+        ];
+        let order: Vec<_> = (0..7).filter_map(|_| taken(&answers, "GET", "a/b", Some("c"))).collect();
+        assert_eq!(order, [10, 8, 8, 9, 7, 6, 6]);
+        assert_eq!(taken(&answers, "PUT", "a/b", Some("c")), Some(5));
+        // The method and the query are as good as each other.
+        assert_eq!(taken(&answers[..6], "GET", "a/b", Some("c")), Some(4));
+        assert_eq!(taken(&answers, "GET", "a/b", None), Some(4));
+        assert_eq!(taken(&answers, "PUT", "a/b", None), Some(3));
+        assert_eq!(taken(&answers, "GET", "a/", None), Some(2));
+        assert_eq!(taken(&answers, "PUT", "a/", None), Some(1));
+        assert_eq!(taken(&answers, "GET", "a", None), Some(0));
     }
 }

@@ -1,5 +1,7 @@
 //! What requests an answer is for.
 
+use std::cmp::Reverse;
+
 /// The method, path and query of a request, as far as they matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
@@ -19,6 +21,14 @@ impl Pattern {
         is_path
             && self.method.as_deref().is_none_or(|wanted| wanted == method)
             && self.query.as_deref().is_none_or(|wanted| query == Some(wanted))
+    }
+
+    /// Less where it is the more particular one: a whole path before the beginning of one, a long beginning before a short one,
+    /// and a method or a query before none.
+    pub(super) fn generality(&self) -> (bool, Reverse<usize>, u8) {
+        let beginning = if self.is_prefix { self.path.len() } else { 0 };
+        let open = u8::from(self.method.is_none()) + u8::from(self.query.is_none());
+        (self.is_prefix, Reverse(beginning), open)
     }
 
     /// The memory behind it, in bytes.

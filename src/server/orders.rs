@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// Gives that answer from now on, until it is used up, withdrawn or replaced: one that is unlimited takes the place of an
-    /// unlimited one for the same requests. Otherwise the one that was registered first goes first.
+    /// unlimited one for the same requests. [`CannedAnswers::new`] tells which of several goes first.
     ///
     /// # Errors
     /// Something is wrong with it, or there is no room for it.

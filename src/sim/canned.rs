@@ -171,6 +171,13 @@ impl Spec {
             && self.query.is_none_or(|wanted| query == Some(wanted))
     }
 
+    /// Less where it has its turn before another: by the limit first, by its path then, by what else it names at last.
+    pub(super) fn rank(&self) -> (u8, usize, usize) {
+        let path = if self.is_prefix { 1000 - self.path.len() } else { 0 };
+        let names = [self.method.is_some(), self.query.is_some()];
+        (u8::from(self.limit.is_none()), path, names.into_iter().filter(|&named| !named).count())
+    }
+
     pub(super) fn is_raw(&self) -> bool {
         self.is_raw
     }

@@ -54,7 +54,9 @@ impl Registry {
 
     fn first_for(&self, request: &Request) -> Option<usize> {
         let is_left = |id: &usize| self.specs[*id].limit.is_none_or(|limit| self.served[*id] < limit);
-        self.current.iter().copied().filter(is_left).find(|&id| self.specs[id].is_for(request))
+        let fitting = self.current.iter().copied().filter(is_left).filter(|&id| self.specs[id].is_for(request));
+        // Of several that are as good, the first.
+        fitting.min_by_key(|&id| self.specs[id].rank())
     }
 
     /// A connection may have got answers: finds out which, and whether those were right.
