@@ -174,12 +174,31 @@ def test_a_star_stands_for_whatever_follows(httpd: Server) -> None:
 
 
 def test_a_query_must_be_the_same(httpd: Server) -> None:
-    """As it is written; an empty one is another than none."""
+    """An empty one is another than none."""
     httpd.respond("/a?b=c", content=b"query")
     httpd.respond("/e?", content=b"empty")
     assert content(httpd, "/a?b=c") == b"query"
     assert [exchange(httpd.port, get(path)).status for path in ("/a", "/a?", "/a?b=d", "/a?b=c&", "/e")] == [404] * 5
     assert content(httpd, "/e?") == b"empty"
+
+
+@pytest.mark.parametrize(
+    ("registered", "sent"),
+    [
+        ("q=é b", ["q=%C3%A9%20b", "q=%c3%a9%20b", "q=%C3%A9+b"]),
+        ("q=%c3%a9", ["q=%C3%A9", "q=%c3%a9"]),
+        ("t=12:30,'\"{}", ["t=12:30,'%22%7B%7D", "t=12%3A30%2C%27%22%7B%7D", "t=12:30,'%22{}"]),
+        ("a=%26&b=100%", ["a=%26&b=100%25", "a=%26&b=100%"]),
+    ],
+)
+def test_a_query_is_written_as_a_person_does(httpd: Server, registered: str, sent: list[str]) -> None:
+    """What a client encodes may be as it is, and however a client encodes it; a delimiter that is encoded is none."""
+    httpd.respond(f"/a?{registered}", content=b"query")
+    assert [content(httpd, f"/a?{query}") for query in sent] == [b"query"] * len(sent)
+    assert exchange(httpd.port, get(f"/a?{sent[0].replace('=', '%3D', 1)}")).status == 404
+    # It is the same one for replacing it, too.
+    httpd.respond(f"/a?{sent[0]}", content=b"other")
+    assert content(httpd, f"/a?{sent[-1]}") == b"other"
 
 
 def test_a_method_must_be_the_same(httpd: Server) -> None:
@@ -477,6 +496,12 @@ def test_a_reset_of_what_has_not_been_read(httpd: Server) -> None:
         ({"path": ""}, 'path: "" is no path: it begins with a slash and has no fragment'),
         ({"path": "http://x/a"}, 'path: "http://x/a" is no path'),
         ({"path": "/a#b"}, 'path: "/a#b" is no path'),
+        ({"path": "/a?b#c"}, 'path: "/a?b#c" is no path'),
+        ({"path": "*"}, 'path: "*" is for OPTIONS alone, and answered by the server itself; "/*" is every path'),
+        (
+            {"method": "CONNECT"},
+            "method: CONNECT asks for a host and a port, never for a path (RFC 9110 section 9.3.6)",
+        ),
         ({"path": "/%zz"}, 'path: "/%zz" is refused before any answer is looked for'),
         ({"path": "/../a"}, 'path: "/../a" is refused before any answer is looked for'),
         ({"path": "/a%00"}, 'path: "/a%00" is refused before any answer is looked for'),

@@ -138,8 +138,11 @@ class Server(_native.Server):
         """Answer requests for a path like this from now on, in place of a file; before it runs, or while it does.
 
         ``path``: that of the URL; ``*`` at its end stands for whatever follows, and with a query (``/a?b=c``) only that
-        one will do. Paths are compared decoded. ``method``: None is any, known to the server or not, HEAD included,
-        which gets a head alone. The request must be valid: what the server refuses (400 and the like) it refuses.
+        one will do. Both are compared decoded, so ``/a?q=é b`` is what a client sends as ``/a?q=%C3%A9%20b`` (or with a
+        ``+``, as forms send a space); but ``&``, ``=``, ``;`` and ``+`` that are encoded in a query are others than
+        those that are not. ``method``: None is any, known to the server or not, HEAD included, which gets a head alone;
+        CONNECT and ``OPTIONS *`` ask for no path, so no answer can be for them. The request must be valid: what the
+        server refuses (400 and the like) it refuses.
 
         ``status`` (200 to 999) and ``reason``: the status line. ``headers``: its field lines; Date, Content-Length,
         Content-Type and Connection are added where they are not among them, and ``Connection: close`` closes. A wrong
@@ -148,10 +151,10 @@ class Server(_native.Server):
         ``pooled_httpd.faults``.
 
         ``times``: how often, at least 1; then the next answer for the request has its turn, or the file. None is for
-        ever, and takes the place of another for ever for the same method, path and query. Of several answers for a
-        request those with ``times`` go first, and those for ever when these are used up; among them the more particular
-        one (a whole path before a ``*``, what is longer before a ``*``, a method or a query before none), then the one
-        that was registered first. So several with ``times=1`` for one path are given in their order.
+        ever, and takes the place of another for ever for the same method, path and query. Of several for a request,
+        one with ``times`` goes before one for ever; of two of a kind the more particular one goes first (a whole path
+        before one with ``*``, the longer one with ``*``, a method or a query before none), and of two as particular the
+        one that was registered first. So several with ``times=1`` for one path are given in their order.
 
         Everything is prepared here and sent by the event loop, without Python and without heap. At most 1,024 answers
         are registered at the same time, and they take at most 64 MiB. Raises OptionError (a ValueError) that names the

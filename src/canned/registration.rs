@@ -1,6 +1,6 @@
 //! From what somebody asks for to an answer that can be given: everything is checked here, before the loop knows of it.
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Query};
 use super::{Canned, CannedHead, Pace};
 use crate::http::{Status, grammar, target};
 use std::fmt;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// What is to be answered, as it was asked for.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The path in a URL; a star at its end stands for whatever follows, and a query must be the request's own.
+    /// The path in a URL; a star at its end stands for whatever follows, and a query must be the request's own. What a client has
+    /// to encode may be as it is.
     pub path: String,
     /// The method; none where any will do.
     pub method: Option<String>,
@@ -141,7 +142,13 @@ impl Registration {
     fn pattern(&self) -> Result<Pattern, RegistrationError> {
         let shown = &self.path;
         let (path, query) = self.path.split_once('?').map_or((&*self.path, None), |(path, query)| (path, Some(query)));
-        if !path.starts_with('/') || path.contains('#') {
+        if path == "*" {
+            return wrong(
+                "path",
+                "\"*\" is for OPTIONS alone, and answered by the server itself; \"/*\" is every path",
+            );
+        }
+        if !path.starts_with('/') || shown.contains('#') {
             return wrong("path", format!("{shown:?} is no path: it begins with a slash and has no fragment"));
         }
         let (path, is_prefix) = path.strip_suffix('*').map_or((path, false), |path| (path, true));
@@ -160,11 +167,16 @@ impl Registration {
         {
             return wrong("method", format!("{method:?} is no token (RFC 9110 section 9.1)"));
         }
+        if self.method.as_deref() == Some("CONNECT") {
+            let reason =
+                "CONNECT asks for a host and a port, never for a path (RFC 9110 section 9.3.6); the server refuses it";
+            return wrong("method", reason);
+        }
         Ok(Pattern {
             method: self.method.as_ref().map(|method| method.as_bytes().into()),
             path: decoded.into_boxed_slice(),
             is_prefix,
-            query: query.map(|query| query.as_bytes().into()),
+            query: query.map(|query| Query::new(query.as_bytes())),
         })
     }
 
@@ -251,6 +263,9 @@ mod tests {
                 "path: \"a\" is no path: it begins with a slash and has no fragment",
             ),
             (error(|wrong| wrong.path = "/a#b".into()), "path: \"/a#b\" is no path"),
+            (error(|wrong| wrong.path = "/a?b#c".into()), "path: \"/a?b#c\" is no path"),
+            (error(|wrong| wrong.path = "*".into()), "path: \"*\" is for OPTIONS alone"),
+            (error(|wrong| wrong.method = Some("CONNECT".into())), "method: CONNECT asks for a host and a port"),
             (error(|wrong| wrong.path = "/%zz".into()), "path: \"/%zz\" is refused before any answer is looked for:"),
             (error(|wrong| wrong.path = "/../a".into()), "path: \"/../a\" is refused before any answer is looked for:"),
             (error(|wrong| wrong.method = Some("G T".into())), "method: \"G T\" is no token"),

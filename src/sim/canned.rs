@@ -13,6 +13,8 @@ const MOST_PIECES: usize = 40;
 const HEAD: usize = 300;
 /// The longest wait that is not for ever, in nanoseconds.
 const LONGEST_WAIT: u64 = 2_000_000_000;
+const QUERIES: [Option<(&str, [&str; 2])>; 2] =
+    [Some(("a=b&c", ["a=b&c", "%61=b&%63"])), Some(("q=é %26/", ["q=%C3%A9%20%26/", "%71=%c3%a9+%26%2F"]))];
 const PLAIN_TEXT: &str = "text/plain";
 
 /// An answer as it was asked for.
@@ -22,7 +24,8 @@ pub(super) struct Spec {
     /// Decoded, without its first slash.
     path: String,
     is_prefix: bool,
-    query: Option<&'static str>,
+    /// As it is registered, and as clients may send it.
+    query: Option<(&'static str, [&'static str; 2])>,
     code: u16,
     pub(super) fields: Vec<(&'static str, &'static str)>,
     pub(super) content: Vec<u8>,
@@ -87,7 +90,7 @@ impl Spec {
             method: *random.pick(&[None, None, None, None, Some("GET"), Some("HEAD"), Some("POST"), Some("BREW")]),
             path,
             is_prefix,
-            query: *random.pick(&[None, None, None, Some("a=b&c")]),
+            query: *random.pick(&[None, None, None, None, None, QUERIES[0], QUERIES[1]]),
             code,
             fields,
             content,
@@ -134,7 +137,7 @@ impl Spec {
     pub(super) fn registration(&self) -> Registration {
         let path = self.path.bytes().map(|byte| if byte == b'a' { "%61".into() } else { char::from(byte).to_string() });
         let path: String = path.collect();
-        let query = self.query.map_or(String::new(), |query| format!("?{query}"));
+        let query = self.query.map_or(String::new(), |(query, _)| format!("?{query}"));
         let mut registration = Registration::new(&format!("/{path}{}{query}", if self.is_prefix { "*" } else { "" }));
         registration.method = self.method.map(Into::into);
         registration.status = self.code;
@@ -152,7 +155,8 @@ impl Spec {
         let behind = if self.is_prefix { *random.pick(&["", "x", "b/c.txt"]) } else { "" };
         let name = format!("{}{behind}", self.path);
         let path = format!("/{}", if random.chance(200) { name.replacen('n', "%6E", 1) } else { name.clone() });
-        let query = self.query.filter(|_| random.chance(800)).map_or(String::new(), |query| format!("?{query}"));
+        let sent = self.query.filter(|_| random.chance(800)).map(|(_, sent)| *random.pick(&sent));
+        let query = sent.map_or(String::new(), |query| format!("?{query}"));
         Case {
             target: format!("{path}{query}"),
             path_length: path.len(),
@@ -168,7 +172,7 @@ impl Spec {
         let is_path = if self.is_prefix { name.starts_with(&self.path) } else { name == self.path };
         is_path
             && self.method.is_none_or(|method| method == request.method)
-            && self.query.is_none_or(|wanted| query == Some(wanted))
+            && self.query.is_none_or(|(_, sent)| query.is_some_and(|query| sent.contains(&query)))
     }
 
     /// Less where it has its turn before another: by the limit first, by its path then, by what else it names at last.
