@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from pooled_httpd._telling import shown
 from pooled_httpd.errors import OptionError
+from pooled_httpd.waiting import checked_seconds
 
 __all__ = ["Close", "CutShort", "Dribble", "Fault", "Garbage", "Place", "Reset", "Stall"]
 
@@ -91,47 +93,64 @@ def _place(place: Place, length: int, fault: Fault) -> int:
         return min(place, _FARTHEST)
     places = {"start": -1, "head": 0, "middle": length // 2}
     if not isinstance(place, str) or place not in places:
-        raise OptionError(f"fault: {fault!r} has no such place; it is 'start', 'head', 'middle' or a number from 0 on")
+        raise OptionError(
+            f"fault: {shown(fault)} has no such place; it is 'start', 'head', 'middle' or a number from 0 on"
+        )
     return places[place]
+
+
+def _chosen(faults: Fault | Iterable[Fault] | None) -> list[Fault]:
+    """Return one fault or several as a list."""
+    if faults is None:
+        return []
+    is_one = isinstance(faults, Fault | str | type) or not isinstance(faults, Iterable)
+    return [cast("Fault", faults)] if is_one else list(cast("Iterable[Fault]", faults))
+
+
+def _garbage(chosen: list[Fault]) -> bytes | None:
+    """Return what is to be sent in place of a response, if that is asked for."""
+    garbage = [fault for fault in chosen if isinstance(fault, Garbage)]
+    if len(garbage) > 1:
+        raise OptionError(f"fault: {shown(chosen)} has garbage twice")
+    if not garbage:
+        return None
+    (fault,) = garbage
+    if not isinstance(fault.seed, int):
+        raise OptionError(f"fault: {shown(fault)}: the seed is a whole number")
+    if fault.data is None:
+        return random.Random(fault.seed).randbytes(_GARBAGE_BYTES)
+    if not isinstance(fault.data, bytes):
+        raise OptionError(f"fault: {shown(fault)}: the data are bytes")
+    return fault.data
 
 
 def plan_of(faults: Fault | Iterable[Fault] | None, delay: float, content: bytes) -> Plan:
     """Put faults together; each kind goes once, and what ends a response goes once altogether."""
     plan = Plan(delay=delay)
-    chosen: list[Fault] = []
-    if faults is not None:
-        is_one = isinstance(faults, Fault | str | type) or not isinstance(faults, Iterable)
-        chosen = [cast("Fault", faults)] if is_one else list(cast("Iterable[Fault]", faults))
+    chosen = _chosen(faults)
+    plan.raw = _garbage(chosen)
+    length = len(content if plan.raw is None else plan.raw)
     for fault in chosen:
-        if isinstance(fault, Garbage) and plan.raw is None:
-            data = random.Random(fault.seed).randbytes(_GARBAGE_BYTES) if fault.data is None else fault.data
-            if not isinstance(data, bytes):
-                raise OptionError(f"fault: {fault!r}: the data are bytes")
-            plan.raw = content = data
-    for fault in chosen:
+        told = f"fault: {shown(fault)}"
         match fault:
             case Garbage():
                 pass
-            case Stall(_, seconds) if not isinstance(seconds, int | float | None):
-                raise OptionError(f"fault: {fault!r}: the seconds are a number, or None for ever")
             case Dribble(size, interval) if plan.dribble is None:
-                if not isinstance(size, int) or size < 1:
-                    raise OptionError(f"fault: {fault!r}: the size of a piece is at least 1 byte")
-                plan.dribble = (size, interval)
+                if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                    raise OptionError(f"{told}: the size of a piece is a whole number, at least 1 byte")
+                plan.dribble = (min(size, _FARTHEST), checked_seconds(told, interval))
             case CutShort(at) | Reset(at) if plan.cut is None:
-                plan.cut = (_place(at, len(content), fault), isinstance(fault, Reset))
+                plan.cut = (_place(at, length, fault), isinstance(fault, Reset))
             case Close() if plan.cut is None:
                 plan.cut = (-1, False)
-            case Stall(at, seconds) if plan.stall is None and _place(at, len(content), fault) >= 0:
-                plan.stall = (_place(at, len(content), fault), seconds)
+            case Stall(at, seconds) if plan.stall is None and _place(at, length, fault) >= 0:
+                plan.stall = (_place(at, length, fault), None if seconds is None else checked_seconds(told, seconds))
             case Stall(_, seconds) if plan.delay == 0.0:
                 # Before the first byte: the request is being processed, as far as anybody can see.
-                plan.delay = seconds
+                plan.delay = None if seconds is None else checked_seconds(told, seconds)
             case Dribble() | CutShort() | Reset() | Close() | Stall():
-                raise OptionError(f"fault: {fault!r} does not go together with what is before it in {chosen!r}")
+                raise OptionError(f"{told} does not go together with what is before it in {shown(chosen)}")
             case _:
                 kinds = ", ".join(kind.__name__ for kind in (Dribble, CutShort, Reset, Close, Garbage, Stall))
-                raise OptionError(f"fault: {fault!r} is none; they are {kinds}")
-    if sum(isinstance(fault, Garbage) for fault in chosen) > 1:
-        raise OptionError(f"fault: {chosen!r} has garbage twice")
+                raise OptionError(f"{told} is none; they are {kinds}")
     return plan

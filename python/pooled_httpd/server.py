@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import json as json_module
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pooled_httpd import _native
+from pooled_httpd._answers import LEFT_OUT, FieldLines, register, whole_number
 from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, WaitTimeoutError
-from pooled_httpd.faults import Fault, plan_of
+from pooled_httpd.faults import Fault
 from pooled_httpd.received import ReceivedRequest
 from pooled_httpd.recorder import StatsRecorder
 from pooled_httpd.waiting import checked_timeout
-
-if sys.version_info >= (3, 12):
-    from collections.abc import Buffer
-else:
-    Buffer = bytes | bytearray | memoryview
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,8 +27,6 @@ if TYPE_CHECKING:
     from pooled_httpd.asynchronous import AsyncServer
 
 __all__ = ["Server", "server_create"]
-
-_Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 #: How long a wait sleeps between two looks, in seconds.
 _LOOK_EVERY = 0.0005
@@ -128,9 +120,9 @@ class Server(_native.Server):
         method: str | None = None,
         status: int = 200,
         reason: str | None = None,
-        headers: _Fields | None = None,
+        headers: FieldLines | None = None,
         content: bytes | str = b"",
-        json: Any = None,  # noqa: ANN401 - whatever JSON can hold
+        json: Any = LEFT_OUT,  # noqa: ANN401 - whatever JSON can hold
         delay: float = 0.0,
         times: int | None = None,
         fault: Fault | Iterable[Fault] | None = None,
@@ -146,9 +138,9 @@ class Server(_native.Server):
 
         ``status`` (200 to 999) and ``reason``: the status line. ``headers``: its field lines; Date, Content-Length,
         Content-Type and Connection are added where they are not among them, and ``Connection: close`` closes. A wrong
-        Content-Length is sent as it is. ``content``: text is UTF-8; ``json``: an object to be sent as JSON in its
-        place. ``delay``: seconds before the answer (0 to 86,400). ``fault``: what is to go wrong, one or several of
-        ``pooled_httpd.faults``.
+        Content-Length is sent as it is. ``content``: text is UTF-8, here and in the head; ``json``: what is to be sent
+        as JSON in its place, None as ``null``. ``delay``: seconds before the answer (0 to 86,400). ``fault``: what is
+        to go wrong, one or several of ``pooled_httpd.faults``.
 
         ``times``: how often, at least 1; then the next answer for the request has its turn, or the file. None is for
         ever, and takes the place of another for ever for the same method, path and query. Of several for a request,
@@ -158,39 +150,20 @@ class Server(_native.Server):
 
         Everything is prepared here and sent by the event loop, without Python and without heap. At most 1,024 answers
         are registered at the same time, and they take at most 64 MiB. Raises OptionError (a ValueError) that names the
-        argument, what is wrong with it, and what would be right.
+        argument, what is wrong with it, a wrong type included, and what would be right.
         """
-        fields = _pairs(headers)
-        named = {name.lower() for name, _ in fields}
-        if json is not None:
-            if content:
-                raise OptionError("json: there is content as well; it is one or the other")
-            content = json_module.dumps(json)
-        if "content-type" not in named and isinstance(content, str) and content:
-            fields.append(("Content-Type", "application/json" if json is not None else "text/plain; charset=utf-8"))
-        if not isinstance(content, str | Buffer):
-            raise TypeError(f"content: {content!r} is neither text nor bytes")
-        body = content.encode() if isinstance(content, str) else bytes(content)
-        _whole_number("status", status, range(200, 1000), "what else is to be sent goes as raw bytes")
-        if times is not None:
-            _whole_number("times", times, range(1, 1 << 64), "None is for as many as are asked for")
-        plan = plan_of(fault, delay, body)
-        if plan.raw is not None and (body or fields):
-            raise OptionError("fault: garbage comes in place of a response, so there can be no content and no headers")
-        return _native._respond(
+        return register(
             self,
             path,
             method=method,
             status=status,
             reason=reason,
-            fields=fields,
-            content=body if plan.raw is None else plan.raw,
-            is_raw=plan.raw is not None,
+            headers=headers,
+            content=content,
+            json=json,
+            delay=delay,
             times=times,
-            delay=plan.delay,
-            stall=plan.stall,
-            dribble=plan.dribble,
-            cut=plan.cut,
+            fault=fault,
         )
 
     def clear_responses(self) -> None:
@@ -203,7 +176,7 @@ class Server(_native.Server):
         The oldest requests give way to new ones. 0 keeps none, as at first. Raises OptionError for another number.
         """
         if max_bytes != 0:
-            _whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
+            whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
         _native._keep_requests(self, max_bytes)
 
     def requests(
@@ -355,7 +328,7 @@ class Server(_native.Server):
 
         It does not depend on ``log_level``, nor does it pass through ``logging``.
         """
-        _whole_number("lines", lines, range(1 << 32), "0 keeps none")
+        whole_number("lines", lines, range(1 << 32), "0 keeps none")
         _native._keep_story(self, lines)
 
     def story(self) -> str:
@@ -408,26 +381,6 @@ class Server(_native.Server):
     ) -> None:
         """Stop it."""
         await self.asynchronous().stop()
-
-
-def _whole_number(name: str, value: int, right: range, hint: str) -> None:
-    """Refuse what is no whole number, or not within the range."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: {value!r} is no whole number")
-    if value not in right:
-        raise OptionError(f"{name}: {value} is not within {right.start:,} to {right.stop - 1:,}; {hint}")
-
-
-def _pairs(headers: _Fields | None) -> list[tuple[str, str]]:
-    """Return field lines as pairs of name and value."""
-    if headers is not None and not isinstance(headers, Iterable):
-        raise TypeError(f"headers: {headers!r} is neither a mapping nor pairs of name and value")
-    fields: list[tuple[str, str]] = []
-    for pair in headers.items() if isinstance(headers, Mapping) else headers or ():
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
-            raise TypeError(f"headers: {pair!r} is not a name and a value, both of them text")
-        fields.append((pair[0], pair[1]))
-    return fields
 
 
 def _holds(expected: Any, there: Any) -> bool:  # noqa: ANN401 - any comparable

@@ -124,9 +124,11 @@ impl Registration {
             return wrong("times", "0 answers are none; it takes at least 1, or None for as many as are asked for");
         }
         let head = if self.is_raw { None } else { Some(self.head()?) };
-        let length = head.as_ref().map_or(0, |head| head.status_line.len() + head.fields.len());
+        let (status_line, fields) = head.as_ref().map_or((0, 0), |head| (head.status_line.len(), head.fields.len()));
+        let length = status_line + fields;
         if length > head_room {
-            return wrong("headers", format!("{length} bytes; the send buffer has room for {head_room} (buffer_size)"));
+            let argument = if status_line > head_room { "reason" } else { "headers" };
+            return wrong(argument, format!("{length} bytes; the send buffer has room for {head_room} (buffer_size)"));
         }
         Ok(Canned {
             pattern,
@@ -276,6 +278,10 @@ mod tests {
             (error(|wrong| wrong.fields = field("a b", "c")), "headers: \"a b\" is no field name"),
             (error(|wrong| wrong.fields = field("a", "b\nc: d")), "headers: the value \"b\\nc: d\" of a has a control"),
             (error(|wrong| wrong.fields = field("a", " b")), "headers: the value \" b\" of a has"),
+            (
+                error(|wrong| wrong.reason = Some("a".repeat(500))),
+                "reason: 534 bytes; the send buffer has room for 500",
+            ),
             (
                 error(|wrong| wrong.fields = field("a", &"b".repeat(500))),
                 "headers: 541 bytes; the send buffer has room for 500",
