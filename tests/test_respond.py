@@ -566,6 +566,81 @@ def test_a_wrong_argument_is_named_with_what_would_be_right(
     assert exchange(httpd.port, get("/a")).status == 404
 
 
+NO_CONTENT = "there is no content; give some, or at='start'"
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments", "message"),
+    [
+        (CutShort(), {}, f"CutShort(at='middle') leaves nothing out: {NO_CONTENT}"),
+        (CutShort("head"), {"headers": {"Content-Length": "0"}}, "CutShort(at='head') leaves nothing out: "),
+        (CutShort(), {"content": "x", "method": "HEAD"}, "CutShort(at='middle') leaves nothing out: "),
+        (CutShort(), {"status": 304, "headers": {"Content-Length": "5"}}, "CutShort(at='middle') leaves nothing out: "),
+        (Reset(), {}, f"Reset(at='middle') leaves nothing out: {NO_CONTENT}"),
+        (Stall(), {}, f"Stall(at='head', seconds=None) holds nothing back: {NO_CONTENT}"),
+        (Stall("middle", 1), {"status": 204}, "Stall(at='middle', seconds=1) holds nothing back: "),
+        (Stall(4), {"content": b"123"}, "Stall(at=4, seconds=None) is never come to: the content has 3 bytes"),
+        (
+            [CutShort(2), Stall(3)],
+            {"content": b"1234"},
+            "Stall(at=3, seconds=None) is never come to: the response ends before it",
+        ),
+        ([Dribble(), Close()], {"content": b"1"}, "Dribble(size=1, interval=0.01): nothing is sent that could dribble"),
+        ([Garbage(b""), Dribble()], {}, "Dribble(size=1, interval=0.01): nothing is sent that could dribble"),
+        ([Garbage(b"1"), Dribble(), CutShort("head")], {}, "Dribble(size=1, interval=0.01): nothing is sent that"),
+        ([Garbage(b""), CutShort("head")], {}, "CutShort(at='head') leaves nothing out: "),
+    ],
+    ids=repr,
+)
+def test_a_fault_that_could_never_show_is_refused(
+    httpd: Server, fault: Fault | list[Fault], arguments: dict[str, Any], message: str
+) -> None:
+    """With what would be right."""
+    with pytest.raises(pooled_httpd.OptionError) as caught:
+        httpd.respond("/a", fault=fault, **arguments)
+    assert str(caught.value).startswith(f"fault: {message}"), str(caught.value)
+    assert exchange(httpd.port, get("/a")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments", "body", "end"),
+    [
+        (Dribble(40, 0.0), {}, b"", "open"),
+        (CutShort(), {"headers": {"Content-Length": "5"}}, b"", "closed"),
+        (Reset("head"), {"headers": {"Transfer-Encoding": "chunked"}}, b"", "reset"),
+        (Stall("head", 0.05), {"headers": {"Content-Length": "5"}}, b"", "open"),
+        (CutShort(0), {}, b"", "closed"),
+        (Reset(0), {}, b"", "reset"),
+        (CutShort(9), {"content": b"12"}, b"12", "closed"),
+        ([CutShort(2), Stall(2, 0.05)], {"content": b"1234"}, b"12", "closed"),
+        ([Close(), Stall("start", 0.05)], {}, None, "closed"),
+        ([Garbage(b""), Stall("head", 0.05)], {}, None, "closed"),
+    ],
+    ids=repr,
+)
+def test_a_fault_that_shows_without_content_is_not_refused(
+    httpd: Server, fault: Fault | list[Fault], arguments: dict[str, Any], body: bytes | None, end: str
+) -> None:
+    """In the head, behind a head that promises more, and behind a whole response, where a number asks for that."""
+    httpd.respond("/a", fault=fault, **arguments)
+    with Raw(httpd.port) as raw:
+        # Where the connection goes on, the second one ends it.
+        raw.send(get("/a") + get("/none", "Connection: close"))
+        received, how = b"", "closed"
+        try:
+            while data := raw.socket.recv(65536):
+                received += data
+        except ConnectionResetError:
+            how = "reset"
+    head, _, rest = received.partition(b"\r\n\r\n")
+    if body is None:
+        assert received == b""
+    else:
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert rest.startswith(body + b"HTTP/1.1 404 ") if end == "open" else rest == body
+    assert how == ("closed" if end == "open" else end)
+
+
 HUGE = 10**5000
 SURROGATE = "half a surrogate pair, which is no character (at 1)"
 

@@ -66,7 +66,13 @@ def register(
     named = {name.lower() for name, _ in fields}
     if kind is not None and "content-type" not in named:
         fields.append(("Content-Type", kind))
-    plan = plan_of(fault, seconds, body)
+    has_content = method != "HEAD" and status not in (204, 304)
+    # Its head may promise what does not come.
+    is_open = has_content and any(
+        (name.lower() == "content-length" and value != "0") or name.lower() == "transfer-encoding"
+        for name, value in fields
+    )
+    plan = plan_of(fault, seconds, body if has_content else b"", is_open=is_open)
     is_raw = plan.raw is not None
     if is_raw and (status != 200 or reason is not None or fields or body or json is not LEFT_OUT):
         given = {"status": status != 200, "reason": reason is not None, "json": json is not LEFT_OUT, "content": body}

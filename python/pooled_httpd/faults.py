@@ -37,7 +37,8 @@ class Dribble:
 class CutShort:
     """The connection is closed at this place, although the head promises more (RFC 9112 section 8).
 
-    It does so where there is content behind the place: without content only ``"start"`` leaves something out.
+    Where there is no content and the headers promise none, ``"head"`` and ``"middle"`` are errors: nothing is left out.
+    A number at or behind the end of the content closes the connection behind the whole response, which has not said so.
     """
 
     at: Place = "middle"
@@ -45,7 +46,10 @@ class CutShort:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset at this place, so that the client sees ECONNRESET."""
+    """The connection is reset at this place, so that the client sees ECONNRESET.
+
+    Where there is no content and the headers promise none, ``"head"`` and ``"middle"`` are errors: nothing is left out.
+    """
 
     at: Place = "middle"
 
@@ -68,7 +72,11 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing more comes from this place on, for so many seconds (0 to 86,400); None: until the client gives up."""
+    """Nothing more comes from this place on, for so many seconds (0 to 86,400); None: until the client gives up.
+
+    ``"head"`` and ``"middle"`` are errors where there is no content and the headers promise none, for they hold nothing
+    back; and so is a place that the response does not come to.
+    """
 
     at: Place = "head"
     seconds: float | None = None
@@ -124,8 +132,11 @@ def _garbage(chosen: list[Fault]) -> bytes | None:
     return fault.data
 
 
-def plan_of(faults: Fault | Iterable[Fault] | None, delay: float, content: bytes) -> Plan:
-    """Put faults together; each kind goes once, and what ends a response goes once altogether."""
+def plan_of(faults: Fault | Iterable[Fault] | None, delay: float, content: bytes, *, is_open: bool = False) -> Plan:
+    """Put faults together; each kind goes once, and what ends a response goes once altogether.
+
+    ``is_open``: the head promises what need not be there, so that a client waits behind the content.
+    """
     plan = Plan(delay=delay)
     chosen = _chosen(faults)
     plan.raw = _garbage(chosen)
@@ -153,4 +164,24 @@ def plan_of(faults: Fault | Iterable[Fault] | None, delay: float, content: bytes
             case _:
                 kinds = ", ".join(kind.__name__ for kind in (Dribble, CutShort, Reset, Close, Garbage, Stall))
                 raise OptionError(f"{told} is none; they are {kinds}")
+    for fault in chosen:
+        _refuse_what_never_shows(fault, plan, length, is_open)
     return plan
+
+
+def _refuse_what_never_shows(fault: Fault, plan: Plan, length: int, is_open: bool) -> None:
+    """Refuse a fault that no client could tell from none."""
+    told = f"fault: {shown(fault)}"
+    what_to_do = "there is no content; give some, or at='start'"
+    cut = plan.cut[0] if plan.cut else _FARTHEST
+    match fault:
+        case CutShort("head" | "middle") | Reset("head" | "middle") if length == 0 and not is_open:
+            raise OptionError(f"{told} leaves nothing out: {what_to_do}")
+        case Stall("head" | "middle") if length == 0 and not is_open and plan.raw is None:
+            raise OptionError(f"{told} holds nothing back: {what_to_do}")
+        case Stall(at) if cut < _place(at, length, fault):
+            raise OptionError(f"{told} is never come to: the response ends before it")
+        case Stall(int(at)) if at > length:
+            raise OptionError(f"{told} is never come to: the content has {length} bytes")
+        case Dribble() if cut < 0 or (plan.raw is not None and 0 in (cut, length)):
+            raise OptionError(f"{told}: nothing is sent that could dribble")
