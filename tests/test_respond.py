@@ -767,6 +767,44 @@ def test_they_take_at_most_64_mib(httpd: Server) -> None:
     assert content(httpd, "/more") == large
 
 
+def test_what_makes_room_is_not_counted(httpd: Server) -> None:
+    """What is replaced, used up or cleared, but for what is still being sent: then the error says so."""
+    large = b"x" * (40 << 20)
+    for turn in range(3):
+        httpd.respond("/a", headers={"X-Turn": str(turn)}, content=large)
+        assert exchange(httpd.port, get("/a", method="HEAD"), "HEAD").fields["x-turn"] == str(turn)
+    httpd.clear_responses()
+    for turn in range(3):
+        httpd.respond("/a", headers={"X-Turn": str(turn)}, content=large, times=1)
+        assert exchange(httpd.port, get("/a", method="HEAD"), "HEAD").fields["x-turn"] == str(turn)
+    httpd.respond("/b", content=large)
+    httpd.clear_responses()
+    httpd.respond("/a", content=large)
+    with Raw(httpd.port, receive_buffer=4096) as raw:
+        raw.send(get("/a"))
+        httpd.expect_stats(states=lambda states: states["SENDING_RESPONSE"] == 1)
+        for clears in (False, True):
+            if clears:
+                httpd.clear_responses()
+            with pytest.raises(pooled_httpd.OptionError, match=r"content: .* of those that are registered or still"):
+                httpd.respond("/a", content=large)
+    httpd.expect_stats(active_connections=0)
+    httpd.respond("/a", content=large)
+
+
+def test_room_is_made_before_it_runs_too(tmp_path: Path) -> None:
+    """Where there is no loop that has anything."""
+    server = Server(tmp_path)
+    large = b"x" * (40 << 20)
+    for _ in range(3):
+        server.respond("/a", content=large)
+    server.clear_responses()
+    server.respond("/b", content=large)
+    with server:
+        server.respond("/b", content=large)
+    server.respond("/b", content=large)
+
+
 def test_json_is_read_back(httpd: Server) -> None:
     """What was given is what is parsed."""
     value = {"ü": [1, 2.5, None, {"a": "b"}], "n": True}

@@ -149,8 +149,9 @@ class Server(_native.Server):
         one that was registered first. So several with ``times=1`` for one path are given in their order.
 
         Everything is prepared here and sent by the event loop, without Python and without heap. At most 1,024 answers
-        are registered at the same time, and they take at most 64 MiB. Raises OptionError (a ValueError) that names the
-        argument, what is wrong with it, a wrong type included, and what would be right.
+        are registered at the same time, and they take at most 64 MiB with those that are still being sent. Raises
+        OptionError (a ValueError) that names the argument, what is wrong with it, a wrong type included, and what would
+        be right.
         """
         return register(
             self,

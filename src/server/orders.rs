@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long the log's thread may take to tell what is in its ring.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Who holds an answer that nobody is being sent: the list here, and the loop's.
+const IDLE_HOLDERS: usize = 2;
+
 /// What has been asked of a server, whether it runs yet or not.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -77,6 +80,7 @@ impl Server {
         asked.answers = left;
         let spent: Vec<_> = spent;
         asked.retire(spent);
+        // Nobody has been sent them any more since.
         asked.drop_retired();
         let too_much = |argument, reason| Err(RegistrationError { argument, reason });
         let replaced = asked
@@ -87,11 +91,19 @@ impl Server {
             let reason = format!("{} answers are registered, which is the most; withdraw some", canned::MAX_ANSWERS);
             return too_much("path", reason);
         }
-        if asked.memory() + canned.memory() > canned::MAX_MEMORY {
+        // What is replaced makes room, unless somebody is being sent it.
+        let given_up = replaced.map(|index| &asked.answers[index]).filter(|old| Arc::strong_count(old) <= IDLE_HOLDERS);
+        let given_up = given_up.map_or(0, |old| old.memory());
+        if asked.memory() - given_up + canned.memory() > canned::MAX_MEMORY {
+            // The loop still has those that are used up.
+            self.tell_answers(&mut asked);
+        }
+        let taken = asked.memory() - given_up;
+        if taken + canned.memory() > canned::MAX_MEMORY {
             let reason = format!(
-                "{} bytes are too many: with the {} of those that are registered it is more than {}",
+                "{} bytes are too many: with the {} of those that are registered or still being sent it is more than {}",
                 Grouped(canned.memory() as u64),
-                Grouped(asked.memory() as u64),
+                Grouped(taken as u64),
                 Grouped(canned::MAX_MEMORY as u64)
             );
             return too_much("content", reason);
@@ -133,6 +145,8 @@ impl Server {
         // What it had comes back and is dropped here.
         let told = self.order(Order::Answers(Box::new(CannedAnswers::new(&asked.answers))));
         asked.is_untold |= told.is_none();
+        drop(told);
+        asked.drop_retired();
     }
 
     /// Keeps the requests that come from now on in so much memory, in bytes; 0 keeps none.
