@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pooled_httpd
 import pytest
@@ -130,6 +131,44 @@ def test_a_stall_for_ever_lasts_as_long_as_its_peer(server: pooled_httpd.Server)
         while server.stats().active_connections:
             assert time.monotonic() < deadline, "the connection outlives its peer"
             time.sleep(0.001)
+
+
+HELD: dict[str, dict[str, Any]] = {
+    "a delay": {"delay": 1000.0},
+    "a stall in its content": {"fault": Stall("middle", 1000.0)},
+    "a dribble": {"fault": Dribble(10, 1000.0)},
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("extra", [0, 100_000], ids=["alone", "its buffer full"])
+@pytest.mark.parametrize("half_closes", [False, True], ids=["open", "half-closed"])
+def test_who_resets_the_connection_is_gone_at_once(
+    server: pooled_httpd.Server, held: str, extra: int, half_closes: bool
+) -> None:
+    """Long before a wait is over, whatever else was sent and not read."""
+    server.respond("/held", content=CONTENT, **HELD[held])
+    raw = Raw(server.port)
+    raw.send(get("/held") + b"x" * extra)
+    if half_closes:
+        raw.half_close()
+    waits = "PROCESSING" if held == "a delay" else "SENDING_RESPONSE"
+    server.expect_stats(states=lambda states: states[waits] == 1, bytes_received=lambda count: count > extra / 10)
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raw.socket.close()
+    server.expect_stats(active_connections=0, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("arguments", [{"delay": DELAY}, {"fault": Stall("middle", DELAY)}], ids=["delay", "stall"])
+def test_who_has_shut_down_its_sending_side_is_answered_all_the_same(
+    server: pooled_httpd.Server, arguments: dict[str, Any]
+) -> None:
+    """After the wait, for it may read on; a close looks the same until it is sent something."""
+    server.respond("/late", content=CONTENT, **arguments)
+    with Raw(server.port) as raw:
+        raw.send(get("/late")).half_close()
+        assert raw.response().content == CONTENT
+        assert raw.closed()
 
 
 def test_a_reset_of_the_server_closes_every_connection_and_counts_from_zero(server: pooled_httpd.Server) -> None:

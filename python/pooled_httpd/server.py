@@ -140,7 +140,9 @@ class Server(_native.Server):
         Content-Type and Connection are added where they are not among them, and ``Connection: close`` closes. A wrong
         Content-Length is sent as it is. ``content``: text is UTF-8, here and in the head; ``json``: what is to be sent
         as JSON in its place, None as ``null``. ``delay``: seconds before the answer (0 to 86,400). ``fault``: what is
-        to go wrong, one or several of ``pooled_httpd.faults``.
+        to go wrong, one or several of ``pooled_httpd.faults``. A client that closes meanwhile keeps its connection
+        until a wait of so many seconds is over, for it may only have shut down its sending side; one that resets is
+        gone at once.
 
         ``times``: how often, at least 1; then the next answer for the request has its turn, or the file. None is for
         ever, and takes the place of another for ever for the same method, path and query. Of several for a request,
