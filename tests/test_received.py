@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import socket
 import threading
@@ -329,6 +330,63 @@ def test_the_story_has_a_length(pooled_httpd_factory: Any) -> None:  # noqa: ANN
 
 
 # A new beginning.
+
+
+class SlowHandler(logging.Handler):
+    """Keeps lines, but takes none while it may not go on."""
+
+    def __init__(self) -> None:
+        """Go on at first."""
+        super().__init__()
+        self.is_held = threading.Event()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it, sooner or later."""
+        if not self.goes_on.is_set():
+            self.is_held.set()
+            self.goes_on.wait(PATIENCE)
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def slow_handler() -> Iterator[SlowHandler]:
+    """Let a test hold up the log."""
+    handler, logger = SlowHandler(), logging.getLogger("pooled_httpd")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    logger.setLevel(level)
+    logger.removeHandler(handler)
+
+
+def test_reset_does_not_wait_for_a_handler_and_forgets_what_it_holds_up(
+    tmp_path: Path, slow_handler: SlowHandler
+) -> None:
+    """What is in the log's ring by then is told to the handler later, and is no part of the story any more."""
+    with Server(tmp_path) as server:
+        server.keep_story()
+        slow_handler.goes_on.clear()
+        try:
+            for _ in range(20):
+                assert exchange(server.port, get("/before")).status == 404
+            assert slow_handler.is_held.wait(PATIENCE)
+            begun = time.monotonic()
+            server.reset()
+            assert time.monotonic() - begun < 0.5
+            assert server.story() == ""
+            assert exchange(server.port, get("/after")).status == 404
+        finally:
+            slow_handler.goes_on.set()
+        deadline = time.monotonic() + PATIENCE
+        while "Total lifetime" not in (story := server.story()):
+            assert time.monotonic() < deadline, story
+        assert story.startswith("[CONN 0] New connection from 127.0.0.1:")
+        assert (story.count("GET /after"), story.count("GET /before"), story.count("[INFO]")) == (1, 0, 0)
+    assert sum("GET /before" in line for line in slow_handler.lines) == 20
 
 
 def test_reset_begins_anew(httpd: Server) -> None:

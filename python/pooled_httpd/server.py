@@ -361,7 +361,8 @@ class Server(_native.Server):
 
         Every registered answer is withdrawn, every connection is closed, the statistics count from zero (gauges show
         what is there), and recorded requests and kept lines are forgotten; connections are numbered from 0 again. Files
-        and options stay. Returns how many connections were open at both ends.
+        and options stay. What handlers of ``logging`` hold up of before still reaches them, but not :meth:`story`.
+        Returns how many connections were open at both ends.
         """
         return _native._reset(self)
 

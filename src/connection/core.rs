@@ -112,7 +112,7 @@ impl Core {
     /// is there now.
     pub(super) fn forget(&mut self) {
         self.counters.forget();
-        self.tracer.forget_dropped();
+        self.tracer.forget();
         self.next_number = 0;
         if let Some(capture) = &mut self.capture {
             capture.clear();

@@ -19,6 +19,9 @@ pub enum Logger {
 
 /// Where lines go. It may block as long as it likes: the loop does not notice.
 pub trait Sink: Send {
+    /// Called before a line: how many records have been read up to it. A new beginning is told by that number.
+    fn at(&mut self, _position: usize) {}
+
     /// Takes one line.
     fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>);
 
@@ -116,6 +119,7 @@ impl Drain {
         // Copied out first, so that a slow sink does not hold a place in the ring.
         let Some(record) = self.reader.pop(|record| *record) else { return false };
         let logger = record.connection.map_or(Logger::Server, Logger::Connection);
+        sink.at(self.reader.position());
         sink.line(record.event.level(), logger, format_args!("{}", Line { record: &record, root }));
         true
     }
@@ -137,7 +141,7 @@ impl Drain {
         act(file);
         let warnings = file.take_warnings();
         for warning in &warnings {
-            self.warn(sink, format_args!("{warning}"));
+            self.warn(sink, self.present(), format_args!("{warning}"));
         }
         if !warnings.is_empty() {
             sink.flush();
@@ -145,17 +149,28 @@ impl Drain {
     }
 
     fn tell_dropped(&mut self, sink: &mut dyn Sink) {
+        // In this order: what was dropped before a new beginning is never taken for something later.
+        let present = self.present();
+        let forgotten = self.control.forgotten_dropped.load(Ordering::Acquire);
         let dropped = self.control.dropped.load(Ordering::Relaxed);
-        if dropped > self.dropped_told {
-            let lost = dropped - self.dropped_told;
-            self.dropped_told = dropped;
-            self.warn(sink, format_args!("{lost} log records were dropped: the reader is too slow"));
+        for (dropped, position) in [(forgotten.min(dropped), 0), (dropped, present)] {
+            if dropped > self.dropped_told {
+                let lost = dropped - self.dropped_told;
+                self.dropped_told = dropped;
+                self.warn(sink, position, format_args!("{lost} log records were dropped: the reader is too slow"));
+            }
         }
     }
 
+    /// The position of what happens now: behind what was read, and behind the last new beginning.
+    fn present(&self) -> usize {
+        self.reader.position().max(self.control.forgotten() + 1)
+    }
+
     /// Tells of the log itself. Its level matters: beside an access log, these may be the only other lines.
-    fn warn(&self, sink: &mut dyn Sink, text: fmt::Arguments<'_>) {
+    fn warn(&self, sink: &mut dyn Sink, position: usize, text: fmt::Arguments<'_>) {
         if self.control.wants(Level::Warn) {
+            sink.at(position);
             sink.line(Level::Warn, Logger::Server, text);
         }
     }
@@ -195,6 +210,38 @@ mod tests {
         drain.run(&mut lines, "");
         assert_eq!(lines.0.len(), RING_RECORDS + 1);
         assert_eq!(lines.0.last().map(String::as_str), Some("3 log records were dropped: the reader is too slow"));
+    }
+
+    #[derive(Default)]
+    struct Positions(usize, Vec<(usize, String)>);
+
+    impl Sink for Positions {
+        fn at(&mut self, position: usize) {
+            self.0 = position;
+        }
+
+        fn line(&mut self, _: Level, _: Logger, text: fmt::Arguments<'_>) {
+            self.1.push((self.0, text.to_string()));
+        }
+    }
+
+    #[test]
+    fn each_line_says_whether_it_is_of_before_a_new_beginning() {
+        let (mut tracer, drain, control) = trace(Level::Debug);
+        for _ in 0..RING_RECORDS + 3 {
+            tracer.record(Some(1), Event::Closed);
+        }
+        tracer.forget();
+        assert_eq!((tracer.dropped(), control.forgotten()), (0, RING_RECORDS));
+        // Dropped as well.
+        tracer.record(Some(1), Event::Closed);
+        drop(tracer);
+        let mut positions = Positions::default();
+        drain.run(&mut positions, "");
+        let (after, before): (Vec<_>, Vec<_>) = positions.1.iter().partition(|line| line.0 > control.forgotten());
+        assert_eq!(before.len(), RING_RECORDS + 1);
+        assert_eq!(before[RING_RECORDS].1, "3 log records were dropped: the reader is too slow");
+        assert_eq!(after, [&(RING_RECORDS + 1, "1 log records were dropped: the reader is too slow".into())]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use record::{Event, Line, Record};
 pub use story::{KeepingSink, Story};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,9 @@ pub struct TraceControl {
     /// How often it was asked that everything be handed on, and how many of these are done.
     flushes_asked: AtomicU64,
     flushes_done: AtomicU64,
+    /// How many records had been written, and how many dropped, when all that was told was last to be forgotten.
+    forgotten: AtomicUsize,
+    forgotten_dropped: AtomicU64,
 }
 
 impl TraceControl {
@@ -94,6 +97,11 @@ impl TraceControl {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(1));
         }
+    }
+
+    /// How many records had been written when all that was told was last to be forgotten.
+    pub(crate) fn forgotten(&self) -> usize {
+        self.forgotten.load(Ordering::Acquire)
     }
 
     /// Whether so much is wanted.
@@ -149,6 +157,8 @@ fn trace_of(
         finished: AtomicBool::new(false),
         flushes_asked: AtomicU64::new(0),
         flushes_done: AtomicU64::new(0),
+        forgotten: AtomicUsize::new(0),
+        forgotten_dropped: AtomicU64::new(0),
     });
     let tracer =
         Tracer { writer, access, control: Arc::clone(&control), reader: None, written: false, dropped_before: 0 };
@@ -218,9 +228,11 @@ impl Tracer {
         self.control.dropped.load(Ordering::Relaxed) - self.dropped_before
     }
 
-    /// Counts them anew.
-    pub fn forget_dropped(&mut self) {
+    /// Counts them anew. What was recorded before, and may still be in the ring, is no longer for those who keep lines.
+    pub fn forget(&mut self) {
         self.dropped_before += self.dropped();
+        self.control.forgotten_dropped.store(self.dropped_before, Ordering::Release);
+        self.control.forgotten.store(self.writer.position(), Ordering::Release);
     }
 
     /// Wakes the reader if something was recorded since the last call.

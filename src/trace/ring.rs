@@ -48,6 +48,11 @@ pub fn ring<T: Copy>(capacity: usize, initial: T) -> (Writer<T>, Reader<T>) {
 }
 
 impl<T: Copy> Writer<T> {
+    /// How many records were ever written.
+    pub fn position(&self) -> usize {
+        sync::own_usize(&self.shared.head)
+    }
+
     /// Lets `write` fill the next record in place. False where the ring is full: nothing was written.
     pub fn push(&mut self, write: impl FnOnce(&mut T)) -> bool {
         let capacity = self.shared.cells.len();
@@ -71,6 +76,11 @@ impl<T: Copy> Writer<T> {
 }
 
 impl<T: Copy> Reader<T> {
+    /// How many records were ever read.
+    pub fn position(&self) -> usize {
+        sync::own_usize(&self.shared.tail)
+    }
+
     /// Lets `read` see the oldest record, if there is one, and frees its place.
     pub fn pop<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
         let tail = sync::own_usize(&self.shared.tail);
@@ -99,6 +109,7 @@ mod tests {
         assert!(!writer.push(|cell| *cell = 5));
         assert_eq!(reader.pop(|value| *value), Some(1));
         assert!(writer.push(|cell| *cell = 6));
+        assert_eq!((writer.position(), reader.position()), (5, 1));
         let rest: Vec<_> = std::iter::from_fn(|| reader.pop(|value| *value)).collect();
         assert_eq!(rest, [2, 3, 4, 6]);
     }

@@ -15,10 +15,13 @@ pub struct Story {
 
 #[derive(Debug, Default)]
 struct Kept {
-    lines: VecDeque<String>,
+    /// Each with how many records had been read up to it.
+    lines: VecDeque<(usize, String)>,
     limit: usize,
     /// How many have given way.
-    forgotten: u64,
+    given_way: u64,
+    /// Those up to this position are forgotten, also where they come later.
+    forgotten: usize,
 }
 
 impl Story {
@@ -30,7 +33,7 @@ impl Story {
     /// Keeps at most so many lines from now on; none ends it and forgets what there is.
     pub fn keep(&self, limit: usize) {
         let mut kept = self.lock();
-        *kept = Kept { limit, ..Kept::default() };
+        *kept = Kept { limit, forgotten: kept.forgotten, ..Kept::default() };
         self.is_kept.store(limit > 0, Ordering::Release);
     }
 
@@ -40,30 +43,34 @@ impl Story {
         self.is_kept.load(Ordering::Acquire)
     }
 
-    /// Forgets what there is.
-    pub fn forget(&self) {
+    /// Forgets what is told of the first `position` records: what there is of it, and what of it is still to come. All that there is
+    /// where that is none.
+    pub fn forget(&self, position: Option<usize>) {
         let mut kept = self.lock();
-        kept.lines.clear();
-        kept.forgotten = 0;
+        // Of two that forget at the same time the one that comes last may know of less.
+        kept.forgotten = kept.forgotten.max(position.unwrap_or_default());
+        let forgotten = position.map_or(usize::MAX, |_| kept.forgotten);
+        kept.lines.retain(|(position, _)| *position > forgotten);
+        kept.given_way = 0;
     }
 
     /// The lines, the oldest first, and how many of them have given way before.
     #[must_use]
     pub fn lines(&self) -> (Vec<String>, u64) {
         let kept = self.lock();
-        (kept.lines.iter().cloned().collect(), kept.forgotten)
+        (kept.lines.iter().map(|(_, line)| line.clone()).collect(), kept.given_way)
     }
 
-    fn add(&self, line: String) {
+    fn add(&self, position: usize, line: String) {
         let mut kept = self.lock();
-        if kept.limit == 0 {
+        if kept.limit == 0 || (position <= kept.forgotten && kept.forgotten > 0) {
             return;
         }
         if kept.lines.len() == kept.limit {
             kept.lines.pop_front();
-            kept.forgotten += 1;
+            kept.given_way += 1;
         }
-        kept.lines.push_back(line);
+        kept.lines.push_back((position, line));
     }
 }
 
@@ -73,22 +80,28 @@ pub struct KeepingSink<S> {
     story: std::sync::Arc<Story>,
     /// What the other one wants.
     wanted: Level,
+    position: usize,
 }
 
 impl<S: Sink> KeepingSink<S> {
     /// Before `sink`, which wants so much where it does not say.
     pub fn new(sink: S, wanted: Level, story: std::sync::Arc<Story>) -> Self {
-        Self { sink, story, wanted }
+        Self { sink, story, wanted, position: 0 }
     }
 }
 
 impl<S: Sink> Sink for KeepingSink<S> {
+    fn at(&mut self, position: usize) {
+        self.position = position;
+    }
+
     fn line(&mut self, level: Level, logger: Logger, text: fmt::Arguments<'_>) {
         if self.story.is_kept() {
-            self.story.add(match logger {
+            let line = match logger {
                 Logger::Server => format!("[{}] {text}", level.name().to_uppercase()),
                 Logger::Connection(number) => format!("[CONN {number}] {text}"),
-            });
+            };
+            self.story.add(self.position, line);
         }
         if level <= self.wanted {
             self.sink.line(level, logger, text);
@@ -140,11 +153,43 @@ mod tests {
         }
         sink.line(Level::Warn, Logger::Server, format_args!("warning"));
         assert_eq!(story.lines(), (vec!["[CONN 2] story".into(), "[WARN] warning".into()], 2));
-        story.forget();
+        story.forget(None);
         assert_eq!(story.lines(), (vec![], 0));
         story.keep(0);
         sink.line(Level::Debug, Logger::Server, format_args!("too late"));
         assert_eq!(story.lines(), (vec![], 0));
         assert_eq!(sink.sink.0, ["warning"]);
+    }
+
+    #[test]
+    fn what_was_recorded_before_a_new_beginning_is_forgotten_also_where_it_comes_later() {
+        let story = Arc::<Story>::default();
+        let mut sink = KeepingSink::new(Lines::default(), Level::Debug, Arc::clone(&story));
+        story.keep(3);
+        let mut tell = |position, text: &str| {
+            sink.at(position);
+            sink.line(Level::Debug, Logger::Connection(0), format_args!("{text}"));
+        };
+        tell(0, "start");
+        for position in 1..=3 {
+            tell(position, "before");
+        }
+        assert_eq!(story.lines().1, 1);
+        // One that came after it has been told already, two that came before it have not.
+        tell(6, "after");
+        story.forget(Some(5));
+        story.forget(Some(2));
+        tell(4, "before");
+        tell(5, "before");
+        tell(7, "after");
+        assert_eq!(story.lines(), (vec!["[CONN 0] after".into(); 2], 0));
+        // As they were, when lines are kept anew.
+        story.keep(2);
+        tell(5, "before");
+        tell(8, "after");
+        assert_eq!(story.lines(), (vec!["[CONN 0] after".into()], 0));
+        story.forget(None);
+        assert_eq!(story.lines(), (vec![], 0));
+        assert_eq!(sink.sink.0.len(), 10, "the other sink gets all of them");
     }
 }
