@@ -67,6 +67,14 @@ def server(site: Site) -> Iterator[pooled_httpd.Server]:
 
 
 @pytest.fixture
+def httpd(pooled_httpd: pooled_httpd.Server) -> Iterator[pooled_httpd.Server]:
+    """The fixture's server, which must not have taken memory for anything."""
+    yield pooled_httpd
+    stats = pooled_httpd.stats()
+    assert (stats.malloc_calls, stats.free_calls, stats.heap_bytes, stats.invariant_violations) == (0, 0, 0, 0)
+
+
+@pytest.fixture
 def www() -> Iterator[pooled_httpd.Server]:
     """A running server of the site in ``www``."""
     with pooled_httpd.Server(ROOT / "www") as running:
