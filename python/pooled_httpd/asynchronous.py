@@ -184,5 +184,5 @@ class AsyncServer:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it."""
-        await self.stop()
+        """Stop it, unless it was destroyed meanwhile."""
+        await _elsewhere(self.server.__exit__)

@@ -65,7 +65,8 @@ class Server(_native.Server):
     ``deferred=True`` leaves a connection to the system until its first bytes have come (TCP_DEFER_ACCEPT), so that
     short connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP only.
 
-    Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
+    Every method and property raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
+    There, what tells of the address and the root goes on to do so: the child may be a client of its parent's server.
     """
 
     def record_stats(self, *, interval: float = 0.05, max_samples: int = 2000) -> StatsRecorder:
@@ -83,6 +84,8 @@ class Server(_native.Server):
         del port, options
         #: As it was when the server opened it: the current directory may change.
         self._root = Path(os.path.abspath(docroot))
+        #: Where it listens, or has listened: for what is told of one that has been destroyed.
+        self._url = self.url
         #: Whether it was told to drain, which nothing takes back.
         self._drains = False
 
@@ -401,8 +404,8 @@ class Server(_native.Server):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it."""
-        await self.asynchronous().stop()
+        """Stop it, unless it was destroyed meanwhile."""
+        await self.asynchronous().__aexit__(exception_type, exception, traceback)
 
 
 def _whole_number(name: str, value: int, right: range, hint: str) -> None:

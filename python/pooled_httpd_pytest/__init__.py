@@ -297,7 +297,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
                     told = tell(server)
                 except RuntimeError as error:
                     told = str(error)
-                report.sections.append((f"pooled_httpd at {server.url}: {name}", told))
+                report.sections.append((f"pooled_httpd at {server._url}: {name}", told))
     return report
 
 
