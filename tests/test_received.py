@@ -9,7 +9,7 @@ from typing import Any
 
 import pooled_httpd
 import pytest
-from pooled_httpd.errors import ForkError
+from pooled_httpd.errors import ForkError, OptionError
 from pooled_httpd.received import Fields
 from support import PATIENCE, Raw, exchange, get
 
@@ -66,7 +66,69 @@ def test_requests_are_filtered(httpd: Server) -> None:
     assert [got.target for got in httpd.requests(method="GET")] == ["/a?1", "/b"]
     assert [got.target for got in httpd.requests(path="/a", status=200)] == ["/a?1", "/%61"]
     assert [got.target for got in httpd.requests(path="/a", method="POST", status=405)] == ["/a"]
-    assert httpd.requests(path="/a?1") == []
+    assert [got.target for got in httpd.requests(path="/a?1")] == ["/a?1"]
+    assert httpd.requests(path="/a?2") == httpd.requests(method="get") == httpd.requests(status=999) == []
+
+
+#: Targets, with what the server reads of them.
+TARGETS = {
+    "/a": ("/a", ""),
+    "/a?b=%20c?d": ("/a", "b=%20c?d"),
+    "/a?": ("/a", ""),
+    "/%61": ("/a", ""),
+    "//a": ("/a", ""),
+    "/x/.././/./a": ("/a", ""),
+    "/x/%2e%2E/a": ("/a", ""),
+    "http://localhost/a": ("/a", ""),
+    "HTTP://localhost:80/x/../a?b": ("/a", "b"),
+    "http://localhost?b": ("/", "b"),
+    "http://localhost": ("/", ""),
+    "/": ("/", ""),
+    "/a/": ("/a/", ""),
+    "/a/.": ("/a/", ""),
+    "/A": ("/A", ""),
+    "/%C3%BC%20%3F%25%2A": ("/ü ?%*", ""),
+    "/%ff": ("/\ufffd", ""),
+    # What is refused.
+    "/..": ("", ""),
+    "/a%00": ("", ""),
+    "/a%2fb": ("", ""),
+    "/a%zz?b": ("", ""),
+    "/a#b": ("", ""),
+    "ftp://localhost/a": ("", ""),
+    "*": ("", ""),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_path_is_read_as_it_is_for_registered_answers(httpd: Server, target: str) -> None:
+    """Of a request, of what is asked for, and of what is registered: the same, whatever stands in the request line."""
+    read = TARGETS[target]
+    patterns = ["/a", "/%61", "/x/../a", "//a", "/a?b", "/a?b=%20c?d", "/a/", "/a*", "/", "/*", "/ü ?%*", "/%C3%BC%20*"]
+    for pattern in [*patterns, "/%FF", "/%EF%BF%BD"]:
+        httpd.reset()
+        try:
+            answer = httpd.respond(pattern, status=299)
+        except OptionError:
+            with pytest.raises(OptionError, match=r"^path: "):
+                httpd.requests(path=pattern)
+            continue
+        status = exchange(httpd.port, get(target)).status
+        assert status == (299 if answer.served else status)
+        assert len(httpd.requests(path=pattern)) == len(httpd.requests(status=299)) == answer.served
+        assert [(got.path, got.query, got.target) for got in httpd.requests()] == [(*read, target)]
+
+
+def test_a_target_without_a_path_has_none(httpd: Server) -> None:
+    """An asterisk, and an authority; whatever the version, it is read."""
+    exchange(httpd.port, get("*", method="OPTIONS"))
+    exchange(httpd.port, get("localhost:80", method="CONNECT"))
+    exchange(httpd.port, get("/a?b", version="HTTP/2.0"))
+    assert [(got.status, got.path, got.query) for got in httpd.requests()] == [
+        (204, "", ""),
+        (405, "", ""),
+        (505, "/a", "b"),
+    ]
 
 
 def test_what_is_refused_or_never_answered_is_told_too(httpd: Server) -> None:

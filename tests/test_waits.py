@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pooled_httpd
 import pytest
-from pooled_httpd.errors import OptionError
+from pooled_httpd.errors import StateError, WaitTimeoutError
 from pooled_httpd.faults import Dribble
+from pooled_httpd.waiting import Wait, Wanted
 from support import PATIENCE, Raw, exchange, get
 
 Server = pooled_httpd.Server
@@ -157,13 +158,117 @@ def test_expect_stats_waits_for_what_does_not_hold_yet(httpd: Server) -> None:
     httpd.expect_stats(active_connections=0)
 
 
-@pytest.mark.parametrize("timeout", [float("nan"), -1, None, "1", True])
-def test_a_timeout_is_a_number_of_seconds(httpd: Server, timeout: Any) -> None:  # noqa: ANN401
-    """Anything else is told, and nothing is waited for."""
-    for wait in (
-        functools.partial(httpd.wait_for, 9, path="/x"),
-        functools.partial(httpd.wait_for, 9),
-        functools.partial(httpd.expect_stats, total_requests=9),
-    ):
-        with pytest.raises(OptionError, match=r"timeout: .* is not allowed"):
-            wait(timeout=timeout)
+def test_requests_are_counted_as_they_come(pooled_httpd_factory: Any) -> None:  # noqa: ANN401
+    """However few of them the record has room for: what gives way after it was looked at stays counted."""
+    server: Server = pooled_httpd_factory()
+    server.record_requests(65_536)
+    content = b"x" * 16_000
+    wait = Wait(server, 40, Wanted("/a", None, None), PATIENCE)
+    with Raw(server.port) as raw:
+        for number in range(40):
+            assert wait.go_on(0) is None
+            for path in ("/a", "/b", "/b", "/b"):
+                raw.send(get(path, f"Content-Length: {len(content)}", method="POST") + content)
+                assert raw.response().status == 405
+                assert (wait.go_on(0) is None) == (number < 39)
+    found = wait.go_on(0)
+    assert found is not None
+    assert [got.number for got in found] == list(range(1, 160, 4))
+    assert len(server.requests()) < 10
+    assert server.requests_forgotten > 150
+
+
+def test_what_gave_way_before_a_wait_is_told(pooled_httpd_factory: Any) -> None:  # noqa: ANN401
+    """In the error: how many were not looked at, and what to do."""
+    server: Server = pooled_httpd_factory()
+    server.record_requests(65_536)
+    with Raw(server.port) as raw:
+        for _ in range(100):
+            raw.send(get("/a", "Content-Length: 16000", method="POST") + b"x" * 16_000)
+            raw.response()
+    left, forgotten = len(server.requests()), server.requests_forgotten
+    with pytest.raises(WaitTimeoutError) as caught:
+        server.wait_for(100, path="/a", timeout=0.01)
+    assert str(caught.value).startswith(
+        f"waited 0.01 s for 100 requests with path '/a'; {left} came, and {forgotten} gave way before they were looked "
+        "at: record_requests() with more memory keeps them; the last requests:\n"
+    )
+    assert (len(server.wait_for(left, path="/a")), left + forgotten) == (left, 100)
+
+
+def beginning(server: Server, threads: list[threading.Thread], *, count: int, path: str | None) -> list[BaseException]:
+    """Begin a wait on a thread, and return where its error will be."""
+    errors: list[BaseException] = []
+    looked = threading.Event()
+
+    def wait() -> None:
+        try:
+            looked.set()
+            server.wait_for(count, path=path, timeout=20)
+        except BaseException as error:
+            errors.append(error)
+
+    threads.append(threading.Thread(target=wait))
+    threads[-1].start()
+    assert looked.wait(PATIENCE)
+    return errors
+
+
+@pytest.mark.parametrize("path", [None, "/a"])
+def test_a_reset_during_a_wait_begins_anew(httpd: Server, path: str | None) -> None:
+    """What came before it does not count, and what came after it counts once; so does a record that begins anew."""
+    wait = Wait(httpd, 3, Wanted(path, None, None), PATIENCE)
+    for begin_anew in (httpd.reset, httpd.reset, httpd.reset if path is None else httpd.record_requests):
+        exchange(httpd.port, get("/a"))
+        assert wait.go_on(0) is None
+        begin_anew()
+    for number in range(3):
+        exchange(httpd.port, get(f"/a?{number}"))
+        found = wait.go_on(0)
+        assert (found is None) == (number < 2)
+    assert [got.query for got in found or []] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("path", [None, "/a"])
+@pytest.mark.parametrize("end", ["stop", "destroy"])
+def test_the_end_of_a_server_ends_every_wait(pooled_httpd_factory: Any, end: str, path: str | None) -> None:  # noqa: ANN401
+    """StateError at once, whether something is filtered or not; and so for a wait that begins afterwards."""
+    server: Server = pooled_httpd_factory()
+    exchange(server.port, get("/a"))
+    threads: list[threading.Thread] = []
+    errors = beginning(server, threads, count=2, path=path)
+    time.sleep(0.05)
+    begun = time.monotonic()
+    getattr(server, end)()
+    threads[0].join(PATIENCE)
+    assert time.monotonic() - begun < 1
+    with pytest.raises(StateError) as caught:
+        server.wait_for(2, path=path, timeout=20)
+    wanted = " with path '/a'" if path else ""
+    told = f"the server has stopped, and nobody is left to wait for: 2 requests{wanted}; 1 came; the last requests:\n"
+    assert str(caught.value).startswith(told if end == "stop" else "the server has been destroyed")
+    # What is destroyed is stopped first.
+    assert str(errors[0]).startswith((told, "the server has been destroyed"))
+    assert {type(caught.value), *map(type, errors)} == {StateError}
+    if end == "stop":
+        assert len(server.wait_for(1, path=path, timeout=0)) == 1
+
+
+def test_a_wait_may_begin_before_the_server(tmp_path: Path) -> None:
+    """It has not ended where it has not begun; one that was stopped before its start has."""
+    server = Server(tmp_path)
+    server.record_requests()
+    threads: list[threading.Thread] = []
+    errors = [beginning(server, threads, count=1, path=path) for path in (None, "/a")]
+    time.sleep(0.05)
+    with server:
+        exchange(server.port, get("/a"))
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert errors == [[], []]
+    server.destroy()
+    stopped = Server(tmp_path)
+    stopped.stop()
+    with pytest.raises(StateError, match="the server has stopped"):
+        stopped.wait_for(1, timeout=20)
+    stopped.destroy()

@@ -11,10 +11,13 @@ __all__ = [
     "CannedAnswer",
     "Server",
     "ServerStats",
+    "_PathPattern",
+    "_has_ended",
     "_keep_requests",
     "_keep_story",
     "_legal_changes",
     "_open_connections",
+    "_read_target",
     "_requests",
     "_reset",
     "_respond",
@@ -69,6 +72,8 @@ class _Options(TypedDict, total=False):
     access_log: _AccessFormat
     access_log_file: _Path | None
     log_level: _LogLevel
+
+_RecordedFacts: TypeAlias = tuple[int, int, tuple[str, int] | None, int, int, int | None, int, int, bytes, bytes, bool]
 
 class _Limits(TypedDict):
     max_connections: int
@@ -353,17 +358,17 @@ def _respond(
 ) -> CannedAnswer: ...
 def _withdraw_all(server: Server) -> None: ...
 def _keep_requests(server: Server, max_bytes: int) -> None: ...
-def _requests(
-    server: Server,
-) -> (
-    tuple[
-        list[tuple[int, int, tuple[str, int] | None, int, int, int | None, int, int, bytes, bytes, bool]],
-        int,
-    ]
-    | None
-): ...
+def _requests(server: Server) -> tuple[list[_RecordedFacts], int] | None: ...
 def _keep_story(server: Server, lines: int) -> None: ...
 def _story(server: Server) -> tuple[list[str], int]: ...
+def _has_ended(server: Server) -> bool: ...
 def _open_connections(server: Server) -> int: ...
+def _read_target(method: str, target: str) -> tuple[bytes, bytes | None] | None: ...
+
+@final
+class _PathPattern:
+    def __new__(cls, path: str) -> Self: ...
+    def matches(self, method: str, target: str) -> bool: ...
+
 def _reset(server: Server) -> int: ...
 def _wait_for_answers(server: Server, count: int, seconds: float) -> bool: ...

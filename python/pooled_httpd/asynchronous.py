@@ -15,9 +15,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from pooled_httpd.checks import number_of_seconds
 from pooled_httpd.errors import StatsMismatchError
 from pooled_httpd.received import ReceivedRequest
-from pooled_httpd.waiting import checked_timeout
+from pooled_httpd.waiting import Wait, Wanted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -140,20 +141,16 @@ class AsyncServer:
         timeout: float = 5.0,
     ) -> list[ReceivedRequest]:
         """Wait until so many requests have been answered; see Server.wait_for."""
-        deadline = time.monotonic() + checked_timeout(timeout)
-        while True:
-            left = deadline - time.monotonic()
-            # In slices, so that a task that is cancelled leaves no thread behind.
-            seconds = max(0.0, min(left, _LONGEST_WAIT))
-            found = await _elsewhere(self.server._wait, count, path, method, status, seconds)
-            if found is not None:
-                return found
-            if left <= _LONGEST_WAIT:
-                raise self.server._too_late(count, path, method, status, timeout)
+        wait = Wait(self.server, count, Wanted(path, method, status), timeout)
+        # In slices, so that a task that is cancelled leaves no thread behind.
+        while (found := await _elsewhere(wait.go_on, _LONGEST_WAIT)) is None:
+            if wait.is_over:
+                raise await _elsewhere(wait.too_late)
+        return found
 
     async def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401
         """Check statistics; see Server.expect_stats."""
-        deadline = time.monotonic() + checked_timeout(timeout)
+        deadline = time.monotonic() + number_of_seconds("timeout", timeout)
         while True:
             left = deadline - time.monotonic()
             try:

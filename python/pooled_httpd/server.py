@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pooled_httpd import _native
-from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, WaitTimeoutError
+from pooled_httpd.checks import number_of_seconds
+from pooled_httpd.checks import whole_number as _whole_number
+from pooled_httpd.errors import OptionError, StateError, StatsMismatchError
 from pooled_httpd.faults import Fault, plan_of
-from pooled_httpd.received import ReceivedRequest
+from pooled_httpd.received import ReceivedRequest, recorded_requests
 from pooled_httpd.recorder import StatsRecorder
-from pooled_httpd.waiting import checked_timeout
+from pooled_httpd.waiting import LOOK_EVERY, NOT_RECORDED, Wait, Wanted, last_requests
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
@@ -35,11 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Server", "server_create"]
 
 _Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
-
-#: How long a wait sleeps between two looks, in seconds.
-_LOOK_EVERY = 0.0005
-#: How many of the last requests an error shows.
-_SHOWN_REQUESTS = 8
 
 
 class Server(_native.Server):
@@ -66,7 +63,8 @@ class Server(_native.Server):
     short connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP only.
 
     Every method and property raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
-    There, what tells of the address and the root goes on to do so: the child may be a client of its parent's server.
+    There, what tells of the address and the root goes on to do so: the child may be a client of its parent's server. An
+    argument of a wrong kind is a TypeError, one of a wrong value an OptionError.
     """
 
     def record_stats(self, *, interval: float = 0.05, max_samples: int = 2000) -> StatsRecorder:
@@ -209,41 +207,18 @@ class Server(_native.Server):
     ) -> list[ReceivedRequest]:
         """Return the requests that were recorded, the oldest first: every one whose answer a client has read.
 
-        Those of that path (decoded, without the query), method and status only, where these are given. Raises
-        StateError where nothing is recorded; see :meth:`record_requests`.
-        """
-        received = self._received()
-        if received is None:
-            raise StateError("requests are not recorded: call record_requests() before they are sent")
-        return [
-            request
-            for request in received
-            if (path is None or request.path == path)
-            and (method is None or request.method == method)
-            and (status is None or request.status == status)
-        ]
+        Also those that ended without an answer. Where these are given, only those of that path, read as
+        :meth:`respond` reads it (a ``*`` at its end stands for whatever follows, without a query any will do, and
+        ``/x/../a`` is ``/a``), of that method, in its case, and of that status (0 to 999).
 
-    def _received(self) -> list[ReceivedRequest] | None:
-        """Everything that is recorded; None where nothing is to be."""
-        kept = _native._requests(self)
-        if kept is None:
-            return None
-        return [
-            ReceivedRequest(
-                connection=connection,
-                number=number,
-                peer=peer,
-                time=wall / 1000,
-                duration=duration / 1e9,
-                status=code,
-                bytes_sent=sent,
-                content_length=length,
-                head=head,
-                content=content,
-                is_valid=is_valid,
-            )
-            for connection, number, peer, wall, duration, code, sent, length, head, content, is_valid in kept[0]
-        ]
+        Raises StateError where nothing is recorded (see :meth:`record_requests`), and OptionError for what can be no
+        path or status.
+        """
+        wanted = Wanted(path, method, status)
+        received = recorded_requests(self)
+        if received is None:
+            raise StateError(NOT_RECORDED)
+        return [request for request in received if wanted.fits(request)]
 
     @property
     def requests_forgotten(self) -> int:
@@ -260,64 +235,26 @@ class Server(_native.Server):
         status: int | None = None,
         timeout: float = 5.0,
     ) -> list[ReceivedRequest]:
-        """Wait until ``count`` requests have been answered since the start or the last reset, and return them.
+        """Wait until ``count`` requests have been answered since the start or the last reset.
 
-        An answer that is still being sent, as one that stalls, is none yet. With a path, a method or a status, so many
-        requests like these (see :meth:`requests`). ``timeout``: in seconds.
-        What is returned is empty where requests are not recorded. Ctrl+C works meanwhile.
+        Returns those that are still recorded; none where nothing is. An answer that is still being sent, as one that
+        stalls, is none yet.
 
-        Raises WaitTimeoutError (a TimeoutError) that says what came instead, and StateError where something is to be
-        told of requests that are not recorded.
+        With a path, a method or a status, wait until so many requests like these (see :meth:`requests`) are over since
+        they have been recorded, or since the last reset, and return them. Each is counted as it comes, though it may
+        give way in the record afterwards; what gave way before anybody looked is not, and the error tells of it.
+
+        ``timeout``: seconds from 0 on, ``math.inf`` for ever. Ctrl+C works meanwhile, and other threads go on.
+
+        Raises WaitTimeoutError (a TimeoutError) that says what came instead; StateError at once where the server has
+        been stopped or destroyed, or is meanwhile, and has not answered as many, or where something is to be told of
+        requests that are not recorded; ServerFailedError where it has ended by itself.
         """
-        found = self._wait(count, path, method, status, checked_timeout(timeout))
+        wait = Wait(self, count, Wanted(path, method, status), timeout)
+        found = wait.go_on()
         if found is None:
-            raise self._too_late(count, path, method, status, timeout)
+            raise wait.too_late()
         return found
-
-    def _wait(
-        self, count: int, path: str | None, method: str | None, status: int | None, seconds: float
-    ) -> list[ReceivedRequest] | None:
-        """Wait for so many requests; None where they did not come."""
-        deadline = time.monotonic() + seconds
-        if path is None and method is None and status is None:
-            if not _native._wait_for_answers(self, count, seconds):
-                return None
-            while self._answered() < count:
-                if time.monotonic() >= deadline:
-                    return None
-                time.sleep(_LOOK_EVERY)
-            return self._received() or []
-        while len(found := self.requests(path=path, method=method, status=status)) < count:
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(_LOOK_EVERY)
-        return found
-
-    def _answered(self) -> int:
-        """Count the answers that have been sent to their end: the statistics count each when it begins."""
-        stats = self.stats()
-        return stats.total_requests - stats.states.get("SENDING_RESPONSE", 0)
-
-    def _too_late(
-        self, count: int, path: str | None, method: str | None, status: int | None, timeout: float
-    ) -> WaitTimeoutError:
-        """Tell what was waited for, and what came instead."""
-        wanted = [
-            f"{name} {value!r}"
-            for name, value in (("path", path), ("method", method), ("status", status))
-            if value is not None
-        ]
-        with_what = f" with {', '.join(wanted)}" if wanted else ""
-        came = len(self.requests(path=path, method=method, status=status)) if wanted else self._answered()
-        told = f"waited {timeout:g} s for {count} requests{with_what}; {came} came"
-        return WaitTimeoutError(told + self._last_requests())
-
-    def _last_requests(self) -> str:
-        received = self._received()
-        if received is None:
-            return ""
-        last = received[-_SHOWN_REQUESTS:]
-        return "; the last requests:\n" + "\n".join(f"  {request}" for request in last) if last else "; no request came"
 
     def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401 - any comparable
         """Check statistics: ``expect_stats(total_requests=3, responses={200: 2, 404: 1})``.
@@ -329,7 +266,7 @@ class Server(_native.Server):
         Returns the statistics. Raises StatsMismatchError (an AssertionError) that tells each difference, and
         OptionError for a name that the statistics do not have.
         """
-        deadline = time.monotonic() + checked_timeout(timeout)
+        deadline = time.monotonic() + number_of_seconds("timeout", timeout)
         while True:
             stats = self.stats()
             there = stats.as_dict()
@@ -345,8 +282,8 @@ class Server(_native.Server):
                 width = max(map(len, wrong))
                 lines = (f"  {name:{width}}  is {there[name]!r}, not {_shown(value)}" for name, value in wrong.items())
                 told = "\n".join(lines)
-                raise StatsMismatchError(f"the statistics are not as expected:\n{told}{self._last_requests()}")
-            time.sleep(_LOOK_EVERY)
+                raise StatsMismatchError(f"the statistics are not as expected:\n{told}{last_requests(self)}")
+            time.sleep(LOOK_EVERY)
 
     def keep_story(self, lines: int = 5000) -> None:
         """Keep the last lines of the story of every connection in memory from now on, for :meth:`story`; 0 keeps none.
@@ -406,14 +343,6 @@ class Server(_native.Server):
     ) -> None:
         """Stop it, unless it was destroyed meanwhile."""
         await self.asynchronous().__aexit__(exception_type, exception, traceback)
-
-
-def _whole_number(name: str, value: int, right: range, hint: str) -> None:
-    """Refuse what is no whole number, or not within the range."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: {value!r} is no whole number")
-    if value not in right:
-        raise OptionError(f"{name}: {value} is not within {right.start:,} to {right.stop - 1:,}; {hint}")
 
 
 def _pairs(headers: _Fields | None) -> list[tuple[str, str]]:

@@ -399,6 +399,17 @@ pub(super) fn server_print_stats(py: Python<'_>, server: &PyServer) -> PyResult<
     server.print_stats(py)
 }
 
+/// Whether nothing more will be answered, because it was stopped; ServerFailedError where it ended by itself.
+#[pyfunction]
+#[pyo3(name = "_has_ended")]
+pub(super) fn has_ended(py: Python<'_>, server: &PyServer) -> PyResult<bool> {
+    let server = server.server(py)?;
+    match py.detach(|| server.wait(Some(Duration::ZERO))) {
+        Some(Outcome::Failed(message)) => Err(exception(py, "ServerFailedError", (message,))),
+        outcome => Ok(outcome.is_some()),
+    }
+}
+
 /// Stops every server of this process. Registered with atexit.
 #[pyfunction]
 #[pyo3(name = "_stop_all")]
