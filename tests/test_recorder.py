@@ -237,19 +237,17 @@ def test_many_threads_use_one_recorder(server: pooled_httpd.Server) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "range_"),
     [
-        ("interval", 0, "0.001 to 3600"),
-        ("interval", -1.0, "0.001 to 3600"),
-        ("interval", float("nan"), "0.001 to 3600"),
-        ("interval", float("inf"), "0.001 to 3600"),
-        ("interval", "fast", "0.001 to 3600"),
-        ("max_samples", 15, "16 to 1,000,000"),
-        ("max_samples", 1_000_001, "16 to 1,000,000"),
-        ("max_samples", 100.0, "16 to 1,000,000"),
+        ("interval", 0, "takes a number of seconds from 0.001 to 3600"),
+        ("interval", -1.0, "takes a number of seconds from 0.001 to 3600"),
+        ("interval", float("nan"), "takes a number of seconds from 0.001 to 3600"),
+        ("interval", float("inf"), "takes a number of seconds from 0.001 to 3600"),
+        ("max_samples", 15, "is not within 16 to 1,000,000"),
+        ("max_samples", 1_000_001, "is not within 16 to 1,000,000"),
     ],
 )
 def test_wrong_values_are_told(server: pooled_httpd.Server, name: str, value: object, range_: str) -> None:
     """By name, value and range."""
-    with pytest.raises(pooled_httpd.OptionError, match=f"{name}: .* is not allowed; it takes .* from {range_}"):
+    with pytest.raises(pooled_httpd.OptionError, match=f"{name}: {value} .*{range_}"):
         server.record_stats(**{name: value})  # type: ignore[arg-type]
 
 

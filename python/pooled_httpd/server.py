@@ -6,7 +6,6 @@ import difflib
 import json as json_module
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -18,6 +17,7 @@ from pooled_httpd.checks import number_of_seconds
 from pooled_httpd.checks import whole_number as _whole_number
 from pooled_httpd.errors import OptionError, StateError, StatsMismatchError
 from pooled_httpd.faults import Fault, plan_of
+from pooled_httpd.files import write_beneath
 from pooled_httpd.received import ReceivedRequest, recorded_requests
 from pooled_httpd.recorder import StatsRecorder
 from pooled_httpd.waiting import LOOK_EVERY, NOT_RECORDED, Wait, Wanted, last_requests
@@ -97,30 +97,18 @@ class Server(_native.Server):
         self._drains = True
         super().drain()
 
-    def write(self, path: str | PathLike[str], content: str | bytes) -> Path:
+    def write(self, path: str | PathLike[str], content: str | Buffer) -> Path:
         """Write a file beneath the document root, with the directories on its way, and return where it is.
 
-        Text is written as UTF-8. ``path`` is the file's path below the root, as in a URL but not encoded; a slash at
-        its beginning does not matter. Raises OptionError (a ValueError) where it leaves the root.
+        It is moved into its place whole, over another one of that name. Text is written as UTF-8. ``path`` is the
+        file's path below the root, as in a URL but not encoded; slashes at its beginning do not matter.
+
+        Raises OptionError (a ValueError) where it names no file (``""``, ``"a/"``), has ``..`` in it, leads out of the
+        root by a link, or is no name that a file can have; for text that UTF-8 cannot hold; and OSError where the
+        system does not write it.
         """
         _ = self.is_running  # StateError where it has been destroyed
-        root = self._root.resolve()
-        name = os.fspath(path).lstrip("/")
-        file = root / name
-        if not name or root not in file.resolve().parents:
-            raise OptionError(f"path: {os.fspath(path)!r} is not the name of a file beneath the document root {root}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Moved into its place whole, so that no request sees half of it.
-        descriptor, unfinished = tempfile.mkstemp(dir=file.parent, prefix=".")
-        try:
-            with os.fdopen(descriptor, "wb") as output:
-                os.fchmod(descriptor, 0o644)
-                output.write(content.encode() if isinstance(content, str) else content)
-            os.replace(unfinished, file)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
-        return file
+        return write_beneath(self._root, path, content)
 
     def respond(
         self,
