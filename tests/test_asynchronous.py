@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 import os
 import threading
 import time
@@ -13,7 +15,7 @@ from typing import Any
 import pooled_httpd
 import pytest
 from pooled_httpd.asynchronous import AsyncServer
-from pooled_httpd.errors import WaitTimeoutError
+from pooled_httpd.errors import StateError, WaitTimeoutError
 from pooled_httpd.faults import Stall
 from support import PATIENCE, exchange, get, open_descriptors, threads_left
 
@@ -149,3 +151,120 @@ def test_a_start_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> Non
 
     for enter in (by_run, by_with):
         asyncio.run(run(enter))
+
+
+#: What only one of the two has.
+ONLY_OF_SERVER, ONLY_OF_ASYNC_SERVER = {"asynchronous"}, {"server"}
+#: What waits, and is awaited.
+AWAITED = {"start", "run", "stop", "destroy", "wait_for", "expect_stats", "story", "reset"}
+
+
+def public(of: object) -> set[str]:
+    """Return the public names of an object."""
+    return {name for name in dir(of) if not name.startswith("_")}
+
+
+def test_an_async_server_has_all_that_a_server_has(httpd: Server) -> None:
+    """The same names, with the same parameters; what waits is awaited and nothing else."""
+    server = httpd.asynchronous()
+    assert public(httpd) - public(server) == ONLY_OF_SERVER
+    assert public(server) - public(httpd) == ONLY_OF_ASYNC_SERVER
+    for name in sorted(public(httpd) - ONLY_OF_SERVER):
+        own, other = getattr(httpd, name), getattr(server, name)
+        assert callable(own) == callable(other), name
+        if callable(own):
+            assert inspect.iscoroutinefunction(other) == (name in AWAITED), name
+            # Annotations of what is native are in the stub alone.
+            parameters = [
+                [(parameter.name, parameter.kind, parameter.default) for parameter in signature.parameters.values()]
+                for signature in (inspect.signature(own), inspect.signature(other))
+            ]
+            assert parameters[0] == parameters[1], name
+        else:
+            assert type(own) is type(other), name
+            assert name in ("memory", "limits") or own == other, name
+    assert repr(server) == f"<pooled_httpd.asynchronous.AsyncServer of {httpd!r}>"
+    assert "127.0.0.1" in server._repr_html_()
+
+
+def test_an_async_server_tells_what_its_server_tells(httpd: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything that is not awaited is the server's own."""
+    server = httpd.asynchronous()
+
+    async def main() -> None:
+        with server.record_stats() as recorder:
+            await asyncio.to_thread(exchange, server.port, get("/a"))
+        assert recorder.samples[-1].stats.total_requests == 1
+        assert (server.open_connections, server.requests_forgotten) == (0, 0)
+        assert (server.limits, server.memory) == (httpd.limits, httpd.memory)
+        assert "pooled_httpd_requests_total 1" in server.prometheus()
+        server.print_stats()
+        assert "Total requests served: 1\n" in capsys.readouterr().out
+        assert "Parsed: GET /a HTTP/1.1" in await server.story()
+
+    asyncio.run(main())
+
+
+def test_a_story_that_is_held_up_blocks_no_event_loop(tmp_path: Path) -> None:
+    """A handler of the log takes its time, for which the story waits; tasks go on meanwhile."""
+
+    class Slow(logging.Handler):
+        """Takes its time for each record."""
+
+        def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+            time.sleep(0.05)
+
+    logger, slow = logging.getLogger("pooled_httpd.conn"), Slow()
+    level = logger.level
+    logger.addHandler(slow)
+    logger.setLevel(logging.DEBUG)
+
+    async def main() -> tuple[int, float]:
+        async with Server(tmp_path) as server:
+            server.keep_story()
+            await asyncio.to_thread(exchange, server.port, get("/a"))
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    await asyncio.sleep(0.001)
+                    ticks += 1
+
+            ticking = asyncio.create_task(tick())
+            await asyncio.sleep(0)
+            ticks, begun = 0, time.monotonic()
+            assert "Parsed: GET /a HTTP/1.1" in await server.story()
+            ticking.cancel()
+            return ticks, time.monotonic() - begun
+
+    try:
+        ticks, seconds = asyncio.run(main())
+    finally:
+        logger.removeHandler(slow)
+        logger.setLevel(level)
+    assert seconds > 0.2
+    assert ticks > 40
+
+
+def test_an_async_server_is_destroyed(tmp_path: Path) -> None:
+    """Awaited, any number of times; waits of other tasks end at once."""
+
+    async def main() -> None:
+        async with Server(tmp_path) as server:
+            server.record_requests()
+            tasks = [asyncio.create_task(server.wait_for(1, path=path, timeout=PATIENCE)) for path in (None, "/a")]
+            await asyncio.sleep(0.05)
+            begun = time.monotonic()
+            await server.destroy()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert time.monotonic() - begun < PATIENCE / 4
+            assert [type(error) for error in ended] == [StateError] * 2
+            await server.destroy()
+            with pytest.raises(StateError, match="the server has been destroyed"):
+                server.stats()
+            with pytest.raises(StateError, match="the server has been destroyed"):
+                await server.story()
+        # Leaving what is destroyed is no error.
+
+    asyncio.run(main())

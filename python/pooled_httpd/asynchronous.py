@@ -23,7 +23,7 @@ from pooled_httpd.waiting import Wait, Wanted
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pooled_httpd._native import ServerStats
+    from pooled_httpd._native import ServerStats, _Limits, _Memory
     from pooled_httpd.server import Server
 
 __all__ = ["AsyncServer"]
@@ -68,25 +68,37 @@ async def _elsewhere(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kw
 
 
 class AsyncServer:
-    """A :class:`pooled_httpd.Server` for asyncio.
+    """A :class:`pooled_httpd.Server` for asyncio, with all that it has, and ``server``, which is the server itself.
 
-    What waits for others is a coroutine: ``start``, ``run``, ``stop``, ``wait_for``, ``expect_stats``, ``reset``. What
-    tests use besides is the server's own, and ``server`` is the server itself, with all that it has.
+    What waits for others is a coroutine: ``start``, ``run``, ``stop``, ``destroy``, ``wait_for``, ``expect_stats``,
+    ``story``, ``reset``. It waits on a thread of its own, and a task that is cancelled leaves none behind. All else is
+    the server's own and returns at once, or after a turn of the server's loop.
     """
 
     def __init__(self, server: Server) -> None:
         """Make it of a server, which may be running or not."""
         self.server = server
-        self.write = server.write
         self.url_for = server.url_for
+        self.drain = server.drain
+        self.reopen_access_log = server.reopen_access_log
+        self.write = server.write
         self.respond = server.respond
         self.clear_responses = server.clear_responses
         self.record_requests = server.record_requests
         self.requests = server.requests
-        self.stats = server.stats
         self.keep_story = server.keep_story
-        self.story = server.story
-        self.drain = server.drain
+        self.stats = server.stats
+        self.record_stats = server.record_stats
+        self.prometheus = server.prometheus
+        self.print_stats = server.print_stats
+
+    def __repr__(self) -> str:
+        """Tell whose it is."""
+        return f"<pooled_httpd.asynchronous.AsyncServer of {self.server!r}>"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        return self.server._repr_html_()
 
     @property
     def url(self) -> str:
@@ -113,6 +125,26 @@ class AsyncServer:
         """Whether it accepts connections now."""
         return self.server.is_running
 
+    @property
+    def limits(self) -> _Limits:
+        """What bounds it; see Server.limits."""
+        return self.server.limits
+
+    @property
+    def memory(self) -> _Memory:
+        """The memory that it takes; see Server.memory."""
+        return self.server.memory
+
+    @property
+    def requests_forgotten(self) -> int:
+        """How many recorded requests have given way to newer ones; see Server.requests_forgotten."""
+        return self.server.requests_forgotten
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open at both ends; see Server.open_connections."""
+        return self.server.open_connections
+
     async def start(self) -> None:
         """Start serving; see Server.start."""
         await _elsewhere(self.server.start)
@@ -130,6 +162,10 @@ class AsyncServer:
     async def stop(self) -> None:
         """Stop it and return when its threads have ended; see Server.stop."""
         await _elsewhere(self.server.stop)
+
+    async def destroy(self) -> None:
+        """Stop it and give everything back; see Server.destroy."""
+        await _elsewhere(self.server.destroy)
 
     async def wait_for(
         self,
@@ -160,6 +196,10 @@ class AsyncServer:
             except StatsMismatchError:
                 if left <= _LONGEST_WAIT:
                     raise
+
+    async def story(self) -> str:
+        """Return the lines of the story that were kept; see Server.story."""
+        return await _elsewhere(self.server.story)
 
     async def reset(self) -> int:
         """Begin anew; see Server.reset."""
