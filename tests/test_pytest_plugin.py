@@ -199,6 +199,78 @@ def test_fails(pooled_httpd):
     run(module, "-o", "pooled_httpd_leaks=ignore").assert_outcomes(passed=3, failed=1)
 
 
+def test_a_test_that_does_not_come_to_its_end_leaks_nothing(run: RunPytest) -> None:
+    """Expected to fail, skipped on the way, failed or passed where it must not: none becomes an error besides."""
+    result = run("""
+import socket
+kept = []
+
+@pytest.fixture
+def leak(pooled_httpd):
+    kept.append(socket.create_connection(("127.0.0.1", pooled_httpd.port)))
+    kept[-1].sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    kept[-1].recv(1000)
+
+@pytest.mark.xfail
+def test_marked(leak):
+    assert 1 == 2
+
+@pytest.mark.xfail(raises=ZeroDivisionError, strict=True)
+def test_marked_strictly(leak):
+    1 / 0
+
+def test_said(leak):
+    pytest.xfail("it is not done")
+
+def test_skipped(leak):
+    pytest.skip("it cannot be done here")
+
+@pytest.fixture
+def skipping(leak):
+    pytest.skip("nor this")
+
+def test_skipped_before_it_began(skipping):
+    pass
+
+@pytest.mark.xfail(strict=True)
+def test_passed_where_it_must_not(leak):
+    pass
+""")
+    result.assert_outcomes(xfailed=3, skipped=2, failed=1)
+
+
+def test_what_is_run_again_begins_anew(run: RunPytest) -> None:
+    """As pytest-rerunfailures does it: a leak of the second turn is one, and its report has its own servers."""
+    result = run(
+        """
+import socket
+kept = []
+
+def test_passes_and_leaks_the_second_time(pooled_httpd):
+    kept.append(socket.create_connection(("127.0.0.1", pooled_httpd.port)))
+    kept[-1].sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    kept[-1].recv(1000)
+    assert len(kept) == 2
+
+def test_fails_twice(pooled_httpd, pooled_httpd_factory):
+    pooled_httpd_factory()
+    assert 1 == 2
+""",
+        conftest="""
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    runtestprotocol(item, nextitem=nextitem, log=False)
+    item._initrequest()
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    text = output(result)
+    assert "ERROR at teardown of test_passes_and_leaks_the_second_time" in text
+    assert text.count(": statistics -") == 2
+    assert "the server has been destroyed" not in text
+
+
 def test_a_client_that_an_exception_holds_is_no_leak(run: RunPytest) -> None:
     """Caught in a circle, or logged: a session that was closed is closed."""
     result = run("""
