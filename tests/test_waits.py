@@ -10,9 +10,9 @@ from typing import Any
 
 import pooled_httpd
 import pytest
+from pooled_httpd._waiting import Wait, Wanted
 from pooled_httpd.errors import StateError, WaitTimeoutError
 from pooled_httpd.faults import Dribble
-from pooled_httpd.waiting import Wait, Wanted
 from support import PATIENCE, Raw, exchange, get
 
 Server = pooled_httpd.Server

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from pooled_httpd.checks import number_of_seconds
+from pooled_httpd._checks import number_of_seconds
+from pooled_httpd._waiting import Wait, Wanted
 from pooled_httpd.errors import StatsMismatchError
 from pooled_httpd.received import ReceivedRequest
-from pooled_httpd.waiting import Wait, Wanted
 
 if TYPE_CHECKING:
     from types import TracebackType

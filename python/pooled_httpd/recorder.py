@@ -18,7 +18,7 @@ from itertools import pairwise
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pooled_httpd.checks import number_of_seconds, whole_number
+from pooled_httpd._checks import number_of_seconds, whole_number
 from pooled_httpd.errors import PooledHttpdError, StateError
 from pooled_httpd.latency import latency_percentile
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pooled_httpd import _native
-from pooled_httpd.checks import number_of_seconds
-from pooled_httpd.checks import whole_number as _whole_number
+from pooled_httpd._checks import number_of_seconds
+from pooled_httpd._checks import whole_number as _whole_number
+from pooled_httpd._files import write_beneath
+from pooled_httpd._waiting import LOOK_EVERY, NOT_RECORDED, Wait, Wanted, last_requests
 from pooled_httpd.errors import OptionError, StateError, StatsMismatchError
 from pooled_httpd.faults import Fault, plan_of
-from pooled_httpd.files import write_beneath
 from pooled_httpd.received import ReceivedRequest, recorded_requests
 from pooled_httpd.recorder import StatsRecorder
-from pooled_httpd.waiting import LOOK_EVERY, NOT_RECORDED, Wait, Wanted, last_requests
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pooled_httpd import _native
-from pooled_httpd.checks import number_of_seconds, text_or_none, whole_number
+from pooled_httpd._checks import number_of_seconds, text_or_none, whole_number
 from pooled_httpd.errors import OptionError, StateError, WaitTimeoutError
 from pooled_httpd.received import ReceivedRequest, recorded_requests, request_of
 
