@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from pooled_httpd import _native
 from pooled_httpd._checks import number_of_seconds
 from pooled_httpd._waiting import Wait, Wanted
 from pooled_httpd.errors import StatsMismatchError
@@ -150,14 +151,14 @@ class AsyncServer:
         await _elsewhere(self.server.start)
 
     async def run(self) -> None:
-        """Serve until it is stopped. Where the task is cancelled, it is stopped."""
+        """Serve until it is stopped, or the task is cancelled, which stops it; see Server.run for what it raises."""
         try:
-            if not self.server.is_running:
+            if not (self.server.is_running or _native._has_ended(self.server)):
                 await self.start()
-            while self.server.is_running:
+            while not _native._has_ended(self.server):
                 await asyncio.sleep(_LONGEST_WAIT)
         finally:
-            await self.stop()
+            await _elsewhere(self.server.__exit__)
 
     async def stop(self) -> None:
         """Stop it and return when its threads have ended; see Server.stop."""
