@@ -102,7 +102,7 @@ class _Memory(TypedDict):
 
 @disjoint_base
 class Server:
-    """What ``pooled_httpd.Server`` derives from, which is the one to use."""
+    """What ``pooled_httpd.Server`` derives from, which is the one to use, and where its errors are told."""
 
     def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self:
         """Bind the port, 0 or None for any; nothing is served yet."""
@@ -138,7 +138,10 @@ class Server:
         ``tables``, ``cache`` and ``log_ring`` besides. Nothing is taken beyond it.
         """
     def url_for(self, path: str) -> str:
-        """The URL of a path, which may begin with a slash or not."""
+        """The URL of a path, which may begin with a slash or not, and may have a query.
+
+        It is taken as it is: what a URL cannot hold has been percent-encoded already.
+        """
     def start(self) -> None:
         """Start serving on threads of its own and return once connections are accepted.
 

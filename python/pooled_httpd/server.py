@@ -184,7 +184,8 @@ class Server(_native.Server):
     def record_requests(self, max_bytes: int = 1 << 20) -> None:
         """Keep what is received from now on, for :meth:`requests`, in so much memory (65,536 to 1,073,741,824 bytes).
 
-        The oldest requests give way to new ones. 0 keeps none, as at first. Raises OptionError for another number.
+        Rounded down to a power of two. The oldest requests give way to new ones, and what was recorded before is
+        forgotten. 0 keeps none, as at first. Raises OptionError for another number.
         """
         if max_bytes != 0:
             _whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
@@ -210,7 +211,7 @@ class Server(_native.Server):
 
     @property
     def requests_forgotten(self) -> int:
-        """How many recorded requests have given way to newer ones."""
+        """How many recorded requests have given way to newer ones; 0 where none are recorded."""
         kept = _native._requests(self)
         return 0 if kept is None else kept[1]
 
@@ -248,8 +249,9 @@ class Server(_native.Server):
         """Check statistics: ``expect_stats(total_requests=3, responses={200: 2, 404: 1})``.
 
         The names are those of ServerStats. A value is compared by ``==``; a ``range`` must hold the number, and a
-        function must return true for it. What does not hold yet is waited for, for so many seconds; counters include
-        every answer that a client has read at once, but an end of a connection takes a moment to be seen.
+        function must return true for it. What does not hold yet is waited for, for so many seconds (from 0 on):
+        counters include every answer that a client has read at once, but an end of a connection takes a moment to be
+        seen.
 
         Returns the statistics. Raises StatsMismatchError (an AssertionError) that tells each difference, and
         OptionError for a name that the statistics do not have.
@@ -276,7 +278,8 @@ class Server(_native.Server):
     def keep_story(self, lines: int = 5000) -> None:
         """Keep the last lines of the story of every connection in memory from now on, for :meth:`story`; 0 keeps none.
 
-        It does not depend on ``log_level``, nor does it pass through ``logging``.
+        ``lines``: 0 to 4,294,967,295; OptionError for another number. It does not depend on ``log_level``, nor does it
+        pass through ``logging``.
         """
         _whole_number("lines", lines, range(1 << 32), "0 keeps none")
         _native._keep_story(self, lines)
@@ -298,8 +301,8 @@ class Server(_native.Server):
     def open_connections(self) -> int:
         """How many connections are open at both ends; whatever a client did before is seen first.
 
-        A connection that the client has closed, or half-closed, is not among them, unless a registered delay or a full
-        buffer still keeps the server from seeing that.
+        There are none where the server does not run. One that the client has closed, or half-closed, is not among them,
+        unless a registered delay or a full buffer still keeps the server from seeing that.
         """
         return _native._open_connections(self)
 

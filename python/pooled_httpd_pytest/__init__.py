@@ -153,8 +153,9 @@ def pooled_httpd(
 ) -> Iterator[Server]:
     """A running server, as good as new: its document root is empty, nothing is registered, counted, recorded or told.
 
-    It is the session's server, reset. After a test that passed, no invariant may have been violated and no connection
-    may be open (setting ``pooled_httpd_leaks``); where a test fails, its report has the story and the statistics.
+    It is the session's server, reset. After the test no invariant may have been violated, and after one that passed no
+    connection may be open (setting ``pooled_httpd_leaks``): one that fails, is expected to, or is skipped on the way
+    keeps its clients. Where a test fails, its report has the requests, the story and the statistics.
     """
     # No other directory is the plugin's to empty.
     if request.config.stash.get(_OWN_ROOT, None) == Path(pooled_httpd_root):
