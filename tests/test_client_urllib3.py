@@ -641,7 +641,7 @@ def test_a_field_line_longer_than_the_client_takes(pooled_httpd_factory: Any) ->
     [
         ("/a b", "/a%20b", "/a b", ""),
         ("/ünï/☃?q=ü&r=%2F", "/%C3%BCn%C3%AF/%E2%98%83?q=%C3%BC&r=%2F", "/ünï/☃", "q=%C3%BC&r=%2F"),
-        ("/a/../b/./c", "/a/../b/./c", "/a/../b/./c", ""),
+        ("/a/../b/./c", "/a/../b/./c", "/b/c", ""),
         ("/a%2db;c=d?", "/a%2Db;c=d?", "/a-b;c=d", ""),
     ],
 )
