@@ -11,8 +11,10 @@ from pathlib import Path
 import pooled_httpd
 import pytest
 from hypothesis import Phase, settings
+from inner_pytest import run  # noqa: F401 - a fixture
 from playwright.sync_api import Browser, sync_playwright
 from support import ROOT, Site, need, open_descriptors, threads_left
+from urllib3_pools import manager, pool  # noqa: F401 - fixtures
 
 # For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
 settings.register_profile("no shrinking", phases=(Phase.explicit, Phase.generate))
