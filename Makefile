@@ -124,7 +124,7 @@ drawings: python
 P1_PYTEST := tests/test_heap.py
 P2_PYTEST := tests/test_heap.py
 P2_RUST := server::memory
-P3_PYTEST := tests/test_lifecycle.py tests/test_program.py tests/test_load.py
+P3_PYTEST := tests/test_lifecycle.py tests/test_program.py tests/test_openat2.py tests/test_load.py
 P4_RUST := connection::invariants sim::
 P5_PYTEST := tests/test_attack_catalogue.py tests/test_attack_generators.py
 P5_RUST := connection::cases

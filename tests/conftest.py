@@ -11,15 +11,17 @@ from pathlib import Path
 import pooled_httpd
 import pytest
 from hypothesis import Phase, settings
+from inner_pytest import run  # noqa: F401 - a fixture
 from playwright.sync_api import Browser, sync_playwright
 from support import ROOT, Site, need, open_descriptors, threads_left
+from urllib3_pools import manager, pool  # noqa: F401 - fixtures
 
 # For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
 settings.register_profile("no shrinking", phases=(Phase.explicit, Phase.generate))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the file that takes longest first: where files are handed out to several processes, none of them ends long after."""
+    """Put the file that takes longest first, so that none of several processes has it for the end."""
     items.sort(key=lambda item: item.path.name != "test_planted.py")
 
 
@@ -64,6 +66,14 @@ def server(site: Site) -> Iterator[pooled_httpd.Server]:
     with pooled_httpd.Server(site.root) as running:
         yield running
     assert_sound(running)
+
+
+@pytest.fixture
+def httpd(pooled_httpd: pooled_httpd.Server) -> Iterator[pooled_httpd.Server]:
+    """The fixture's server, which must not have taken memory for anything."""
+    yield pooled_httpd
+    stats = pooled_httpd.stats()
+    assert (stats.malloc_calls, stats.free_calls, stats.heap_bytes, stats.invariant_violations) == (0, 0, 0, 0)
 
 
 @pytest.fixture

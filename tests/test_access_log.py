@@ -21,8 +21,8 @@ from typing import Any, Literal, TypeAlias
 import pooled_httpd
 import pytest
 from conftest import assert_sound
+from program_output import listening_port
 from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
-from test_program import listening_port
 
 Form: TypeAlias = Literal["common", "combined", "json"]
 

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from program_output import blocks
 from support import PATIENCE, Program, Site
 from terminal import HERE, TERMINAL, Terminal, built, environment, one_request, piped
-from test_program import blocks
 
 #: A browser: it writes down what it was given, asks for the page, and stays until it is told to go.
 BROWSER = """#!{python}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from option_table import OPTIONS
+from program_output import BLOCK, FORMS, assert_lines, blocks, first_block
 from support import PATIENCE, ROOT, Raw, Site, exchange, get
 from terminal import COLOUR, HERE, TERMINAL, USAGE, Terminal, built, one_request, piped, run
-from test_program import BLOCK, FORMS, assert_lines, blocks, first_block
 
 # Colours.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from option_table import OPTIONS, Use
+from program_output import assert_lines, first_block
 from support import Site, exchange, get
 from terminal import HERE, USAGE, piped, run
-from test_program import assert_lines, first_block
 
 
 def variables_of(use: Use) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
@@ -25,7 +26,8 @@ from faults import (
     tasks,
     thread_named,
 )
-from support import Raw, Site, get
+from pooled_httpd.asynchronous import AsyncServer
+from support import PATIENCE, Raw, Site, get
 
 #: What the client gets: its answer as ever; a part of it or nothing, and then the end; an answer of this status.
 Outcome = Literal["served", "cut", "served or cut"] | int
@@ -158,16 +160,23 @@ def test_accepting_that_always_fails_neither_spins_nor_ends(site: Site, tmp_path
 
 
 def test_an_event_queue_that_fails_ends_the_server_and_is_told(site: Site, tmp_path: Path) -> None:
-    """Nothing can be served without it: ``run`` raises, and everything is given back."""
+    """Nothing can be served without it: ``run`` and waits raise, and everything is given back."""
     server = pooled_httpd.Server(site.root)
+    server.record_requests()
     server.start()
     with Raw(server.port) as raw:
         assert raw.send(get("/a.txt")).response().status == 200
         with Injector(thread_named("pooled-loop"), tmp_path / "calls", "epoll_wait:error=EBADF:when=1"):
             # Out of the wait that it was in.
             raw.send(get("/a.txt"))
-            with pytest.raises(pooled_httpd.ServerFailedError, match="the event queue failed: Bad file descriptor"):
-                server.run()
+            for wait in (
+                server.run,
+                lambda: server.wait_for(100, timeout=PATIENCE),
+                lambda: server.wait_for(100, status=299, timeout=PATIENCE),
+                lambda: asyncio.run(AsyncServer(server).run()),
+            ):
+                with pytest.raises(pooled_httpd.ServerFailedError, match="the event queue failed: Bad file descriptor"):
+                    wait()
         raw.closed()
     assert not server.is_running
     server.destroy()

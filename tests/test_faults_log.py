@@ -19,8 +19,9 @@ import pooled_httpd
 import pytest
 from conftest import assert_sound
 from faults import eventually, fill, tasks
+from program_output import listening_port
 from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
-from test_program import listening_port, make_stuck
+from test_program import make_stuck
 
 #: How long a stop waits for whoever takes the log, in seconds.
 LOG_GRACE = 1.0

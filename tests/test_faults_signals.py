@@ -17,9 +17,9 @@ from pathlib import Path
 import pooled_httpd
 import pytest
 from faults import descriptors, eventually
+from program_output import listening_port
 from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
 from test_lifecycle import python
-from test_program import listening_port
 
 #: What means nothing to the server, and ends no program.
 NOTHING = [signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SIGCONT, signal.SIGPIPE]

@@ -190,20 +190,25 @@ print("served", flush=True)
 
 
 def test_a_forked_child_gets_a_clear_error_and_the_parent_serves_on(site: Site) -> None:
-    """After fork, in the child: ForkError from every use, no hang at its exit; a server of its own works there."""
+    """After fork, in the child: ForkError from every use but the address, no hang at its exit; its own works there."""
     code = """
 import os, sys, urllib.request, pooled_httpd
 server = pooled_httpd.Server(sys.argv[1])
 server.start()
 child = os.fork()
 if child == 0:
-    for use in (server.stats, server.stop, server.start, server.run, server.destroy, lambda: server.is_running):
+    for use in (server.stats, server.stop, server.start, server.run, server.destroy, lambda: server.is_running,
+                lambda: server.limits, lambda: server.open_connections, server.story, server.wait_for, server.reset,
+                lambda: server.write("a", "x"), lambda: server.respond("/a"), lambda: server.__exit__()):
         try:
             use()
         except pooled_httpd.ForkError as error:
             assert "fork" in str(error) and isinstance(error, RuntimeError)
         else:
             os._exit(1)
+    # The child may be a client of its parent's server.
+    assert server.url == f"http://{server.host}:{server.port}" and server.docroot == sys.argv[1]
+    assert urllib.request.urlopen(server.url_for("a.txt")).status == 200
     with pooled_httpd.Server(sys.argv[1]) as own:
         assert urllib.request.urlopen(own.url_for("a.txt")).status == 200
     del server

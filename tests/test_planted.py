@@ -64,8 +64,17 @@ class Workshop:
     def run(self, *tests: str) -> subprocess.CompletedProcess[str]:
         """Run tests against what was built, up to the first failure."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "60"]
-        command += ["--hypothesis-profile", "no shrinking", *(part for name in PLUGINS for part in ("-p", name)), *tests]
-        environment = {**os.environ, "PYTHONPATH": f"{self.packages}:{ROOT / 'tests'}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        command += [
+            "--hypothesis-profile",
+            "no shrinking",
+            *(part for name in PLUGINS for part in ("-p", name)),
+            *tests,
+        ]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{self.packages}:{ROOT / 'tests'}",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 

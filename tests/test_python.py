@@ -83,11 +83,28 @@ def test_use_after_destroy_is_told(site: Site) -> None:
         pooled_httpd.Server.start,
         lambda server: pooled_httpd.server_set_pool_size(server, 512),
         lambda server: server.is_running,
+        lambda server: server.host,
+        lambda server: server.port,
+        lambda server: server.url,
+        lambda server: server.url_for("/"),
+        lambda server: server.docroot,
+        lambda server: server.limits,
+        lambda server: server.memory,
+        lambda server: server.open_connections,
+        lambda server: server.requests_forgotten,
+        lambda server: server.story(),
+        lambda server: server.write("a", "x"),
+        lambda server: server.respond("/a"),
+        lambda server: server.record_requests(),
+        lambda server: server.record_stats(),
+        lambda server: server.prometheus(),
     ):
         with pytest.raises(pooled_httpd.StateError, match="the server has been destroyed") as caught:
             use(server)
         assert isinstance(caught.value, RuntimeError)
     assert repr(server).endswith("gone>")
+    with pooled_httpd.Server(site.root) as destroyed_within:
+        destroyed_within.destroy()
 
 
 def test_a_server_lives_once(site: Site) -> None:

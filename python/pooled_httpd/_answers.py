@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pooled_httpd import _native
+from pooled_httpd._checks import Buffer, content_bytes, number_of_seconds, text, text_or_none, whole_number
 from pooled_httpd._telling import shown
 from pooled_httpd.errors import OptionError
-from pooled_httpd.faults import Fault, plan_of
-from pooled_httpd.waiting import checked_seconds
-
-if sys.version_info >= (3, 12):
-    from collections.abc import Buffer
-else:
-    Buffer = bytes | bytearray | memoryview
+from pooled_httpd.faults import LONGEST_WAIT, Fault, plan_of
 
 if TYPE_CHECKING:
     from pooled_httpd._native import CannedAnswer
 
-__all__ = ["LEFT_OUT", "FieldLines", "register", "whole_number"]
+__all__ = ["LEFT_OUT", "FieldLines", "register"]
 
 FieldLines: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -45,22 +39,20 @@ def register(
     status: int,
     reason: str | None,
     headers: FieldLines | None,
-    content: bytes | str,
+    content: str | Buffer,
     json: Any,  # noqa: ANN401 - whatever JSON can hold
     delay: float,
     times: int | None,
     fault: Fault | Iterable[Fault] | None,
 ) -> CannedAnswer:
     """Register an answer; OptionError names the first argument that is wrong."""
-    _text("path", path)
-    if method is not None:
-        _text("method", method)
-    if reason is not None:
-        _text("reason", reason)
+    text("path", path)
+    text_or_none("method", method)
+    text_or_none("reason", reason)
     whole_number("status", status, range(200, 1000), "what else is to be sent goes as raw bytes")
     if times is not None:
         whole_number("times", times, range(1, 1 << 64), "None is for as many as are asked for")
-    seconds = checked_seconds("delay", delay)
+    seconds = number_of_seconds("delay", delay, high=LONGEST_WAIT)
     fields = _pairs(headers)
     body, kind = _content(content, json)
     named = {name.lower() for name, _ in fields}
@@ -95,28 +87,6 @@ def register(
     )
 
 
-def _text(name: str, value: object) -> bytes:
-    """Return text as UTF-8; refuse what is none."""
-    if not isinstance(value, str):
-        raise OptionError(f"{name}: {shown(value)} is not allowed; it takes text")
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        raise OptionError(
-            f"{name}: {shown(value)} has half a surrogate pair, which is no character (at {error.start})"
-        ) from None
-
-
-def whole_number(name: str, value: int, right: range, hint: str) -> None:
-    """Refuse what is no whole number, or not within the range."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise OptionError(
-            f"{name}: {shown(value)} is no whole number from {right.start:,} to {right.stop - 1:,}; {hint}"
-        )
-    if value not in right:
-        raise OptionError(f"{name}: {shown(value)} is not within {right.start:,} to {right.stop - 1:,}; {hint}")
-
-
 def _pairs(headers: FieldLines | None) -> list[tuple[str, str]]:
     """Return field lines as pairs of name and value."""
     if headers is None:
@@ -129,21 +99,16 @@ def _pairs(headers: FieldLines | None) -> list[tuple[str, str]]:
         if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
             raise OptionError(f"headers: {shown(pair)} is not a name and a value, both of them text")
         for part in parts:
-            _text("headers", part)
+            text("headers", part)
         fields.append((parts[0], parts[1]))
     return fields
 
 
-def _content(content: bytes | str, json: Any) -> tuple[bytes, str | None]:  # noqa: ANN401 - whatever JSON can hold
+def _content(content: str | Buffer, json: Any) -> tuple[bytes, str | None]:  # noqa: ANN401 - whatever JSON can hold
     """Return the content, and its media type where that is known."""
-    if isinstance(content, str):
-        body, kind = _text("content", content), "text/plain; charset=utf-8"
-    elif isinstance(content, Buffer):
-        body, kind = bytes(content), None
-    else:
-        raise OptionError(f"content: {shown(content)} is neither text nor bytes")
+    body = content_bytes(content)
     if json is LEFT_OUT:
-        return body, kind if body else None
+        return body, "text/plain; charset=utf-8" if body and isinstance(content, str) else None
     if body:
         raise OptionError("json: there is content as well; it is one or the other")
     try:

@@ -11,10 +11,13 @@ __all__ = [
     "CannedAnswer",
     "Server",
     "ServerStats",
+    "_PathPattern",
+    "_has_ended",
     "_keep_requests",
     "_keep_story",
     "_legal_changes",
     "_open_connections",
+    "_read_target",
     "_requests",
     "_reset",
     "_respond",
@@ -70,6 +73,8 @@ class _Options(TypedDict, total=False):
     access_log_file: _Path | None
     log_level: _LogLevel
 
+_RecordedFacts: TypeAlias = tuple[int, int, tuple[str, int] | None, int, int, int | None, int, int, bytes, bytes, bool]
+
 class _Limits(TypedDict):
     max_connections: int
     pool_size: int
@@ -97,7 +102,7 @@ class _Memory(TypedDict):
 
 @disjoint_base
 class Server:
-    """What ``pooled_httpd.Server`` derives from, which is the one to use."""
+    """What ``pooled_httpd.Server`` derives from, which is the one to use, and where its errors are told."""
 
     def __new__(cls, docroot: _Path, *, port: int | None = None, **options: Unpack[_Options]) -> Self:
         """Bind the port, 0 or None for any; nothing is served yet."""
@@ -133,7 +138,10 @@ class Server:
         ``tables``, ``cache`` and ``log_ring`` besides. Nothing is taken beyond it.
         """
     def url_for(self, path: str) -> str:
-        """The URL of a path, which may begin with a slash or not."""
+        """The URL of a path, which may begin with a slash or not, and may have a query.
+
+        It is taken as it is: what a URL cannot hold has been percent-encoded already.
+        """
     def start(self) -> None:
         """Start serving on threads of its own and return once connections are accepted.
 
@@ -353,17 +361,17 @@ def _respond(
 ) -> CannedAnswer: ...
 def _withdraw_all(server: Server) -> None: ...
 def _keep_requests(server: Server, max_bytes: int) -> None: ...
-def _requests(
-    server: Server,
-) -> (
-    tuple[
-        list[tuple[int, int, tuple[str, int] | None, int, int, int | None, int, int, bytes, bytes, bool]],
-        int,
-    ]
-    | None
-): ...
+def _requests(server: Server) -> tuple[list[_RecordedFacts], int] | None: ...
 def _keep_story(server: Server, lines: int) -> None: ...
 def _story(server: Server) -> tuple[list[str], int]: ...
+def _has_ended(server: Server) -> bool: ...
 def _open_connections(server: Server) -> int: ...
+def _read_target(method: str, target: str) -> tuple[bytes, bytes | None] | None: ...
+
+@final
+class _PathPattern:
+    def __new__(cls, path: str) -> Self: ...
+    def matches(self, method: str, target: str) -> bool: ...
+
 def _reset(server: Server) -> int: ...
 def _wait_for_answers(server: Server, count: int, seconds: float) -> bool: ...

@@ -15,14 +15,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from pooled_httpd import _native
+from pooled_httpd._checks import number_of_seconds
+from pooled_httpd._waiting import Wait, Wanted
 from pooled_httpd.errors import StatsMismatchError
 from pooled_httpd.received import ReceivedRequest
-from pooled_httpd.waiting import checked_timeout
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pooled_httpd._native import ServerStats
+    from pooled_httpd._native import ServerStats, _Limits, _Memory
     from pooled_httpd.server import Server
 
 __all__ = ["AsyncServer"]
@@ -67,25 +69,37 @@ async def _elsewhere(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kw
 
 
 class AsyncServer:
-    """A :class:`pooled_httpd.Server` for asyncio.
+    """A :class:`pooled_httpd.Server` for asyncio, with all that it has, and ``server``, which is the server itself.
 
-    What waits for others is a coroutine: ``start``, ``run``, ``stop``, ``wait_for``, ``expect_stats``, ``reset``. What
-    tests use besides is the server's own, and ``server`` is the server itself, with all that it has.
+    What waits for others is a coroutine: ``start``, ``run``, ``stop``, ``destroy``, ``wait_for``, ``expect_stats``,
+    ``story``, ``reset``. It waits on a thread of its own, and a task that is cancelled leaves none behind. All else is
+    the server's own and returns at once, or after a turn of the server's loop.
     """
 
     def __init__(self, server: Server) -> None:
         """Make it of a server, which may be running or not."""
         self.server = server
-        self.write = server.write
         self.url_for = server.url_for
+        self.drain = server.drain
+        self.reopen_access_log = server.reopen_access_log
+        self.write = server.write
         self.respond = server.respond
         self.clear_responses = server.clear_responses
         self.record_requests = server.record_requests
         self.requests = server.requests
-        self.stats = server.stats
         self.keep_story = server.keep_story
-        self.story = server.story
-        self.drain = server.drain
+        self.stats = server.stats
+        self.record_stats = server.record_stats
+        self.prometheus = server.prometheus
+        self.print_stats = server.print_stats
+
+    def __repr__(self) -> str:
+        """Tell whose it is."""
+        return f"<pooled_httpd.asynchronous.AsyncServer of {self.server!r}>"
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        return self.server._repr_html_()
 
     @property
     def url(self) -> str:
@@ -112,23 +126,47 @@ class AsyncServer:
         """Whether it accepts connections now."""
         return self.server.is_running
 
+    @property
+    def limits(self) -> _Limits:
+        """What bounds it; see Server.limits."""
+        return self.server.limits
+
+    @property
+    def memory(self) -> _Memory:
+        """The memory that it takes; see Server.memory."""
+        return self.server.memory
+
+    @property
+    def requests_forgotten(self) -> int:
+        """How many recorded requests have given way to newer ones; see Server.requests_forgotten."""
+        return self.server.requests_forgotten
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open at both ends; see Server.open_connections."""
+        return self.server.open_connections
+
     async def start(self) -> None:
         """Start serving; see Server.start."""
         await _elsewhere(self.server.start)
 
     async def run(self) -> None:
-        """Serve until it is stopped. Where the task is cancelled, it is stopped."""
+        """Serve until it is stopped, or the task is cancelled, which stops it; see Server.run for what it raises."""
         try:
-            if not self.server.is_running:
+            if not (self.server.is_running or _native._has_ended(self.server)):
                 await self.start()
-            while self.server.is_running:
+            while not _native._has_ended(self.server):
                 await asyncio.sleep(_LONGEST_WAIT)
         finally:
-            await self.stop()
+            await _elsewhere(self.server.__exit__)
 
     async def stop(self) -> None:
         """Stop it and return when its threads have ended; see Server.stop."""
         await _elsewhere(self.server.stop)
+
+    async def destroy(self) -> None:
+        """Stop it and give everything back; see Server.destroy."""
+        await _elsewhere(self.server.destroy)
 
     async def wait_for(
         self,
@@ -140,20 +178,16 @@ class AsyncServer:
         timeout: float = 5.0,
     ) -> list[ReceivedRequest]:
         """Wait until so many requests have been answered; see Server.wait_for."""
-        deadline = time.monotonic() + checked_timeout(timeout)
-        while True:
-            left = deadline - time.monotonic()
-            # In slices, so that a task that is cancelled leaves no thread behind.
-            seconds = max(0.0, min(left, _LONGEST_WAIT))
-            found = await _elsewhere(self.server._wait, count, path, method, status, seconds)
-            if found is not None:
-                return found
-            if left <= _LONGEST_WAIT:
-                raise self.server._too_late(count, path, method, status, timeout)
+        wait = Wait(self.server, count, Wanted(path, method, status), timeout)
+        # In slices, so that a task that is cancelled leaves no thread behind.
+        while (found := await _elsewhere(wait.go_on, _LONGEST_WAIT)) is None:
+            if wait.is_over:
+                raise await _elsewhere(wait.too_late)
+        return found
 
     async def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401
         """Check statistics; see Server.expect_stats."""
-        deadline = time.monotonic() + checked_timeout(timeout)
+        deadline = time.monotonic() + number_of_seconds("timeout", timeout)
         while True:
             left = deadline - time.monotonic()
             try:
@@ -163,6 +197,10 @@ class AsyncServer:
             except StatsMismatchError:
                 if left <= _LONGEST_WAIT:
                     raise
+
+    async def story(self) -> str:
+        """Return the lines of the story that were kept; see Server.story."""
+        return await _elsewhere(self.server.story)
 
     async def reset(self) -> int:
         """Begin anew; see Server.reset."""
@@ -184,5 +222,5 @@ class AsyncServer:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it."""
-        await self.stop()
+        """Stop it, unless it was destroyed meanwhile."""
+        await _elsewhere(self.server.__exit__)

@@ -6,7 +6,7 @@ class PooledHttpdError(Exception):
 
 
 class OptionError(PooledHttpdError, ValueError):
-    """An option is not known or does not take the value; the message names the option, the value and the range."""
+    """An option or an argument is not known or does not take the value; the message names it, the value, the range."""
 
 
 class BindError(PooledHttpdError, OSError):
@@ -34,7 +34,11 @@ class SystemRefusedError(PooledHttpdError, OSError):
 
 
 class StateError(PooledHttpdError, RuntimeError):
-    """The server's life does not allow it: started twice, used after destroy, an option set while it runs."""
+    """The server's life does not allow it.
+
+    Started twice, used after destroy, an option set while it runs, a wait for one that has stopped, requests asked for
+    that were not recorded.
+    """
 
 
 class ForkError(StateError):

@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
+from pooled_httpd._checks import number_of_seconds
 from pooled_httpd._telling import shown
 from pooled_httpd.errors import OptionError
-from pooled_httpd.waiting import checked_seconds
 
 __all__ = ["Close", "CutShort", "Dribble", "Fault", "Garbage", "Place", "Reset", "Stall"]
+
+#: The longest wait that is not for ever, in seconds.
+LONGEST_WAIT = 86_400
 
 Place: TypeAlias = Literal["start", "head", "middle"] | int
 
@@ -149,16 +152,19 @@ def plan_of(faults: Fault | Iterable[Fault] | None, delay: float, content: bytes
             case Dribble(size, interval) if plan.dribble is None:
                 if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                     raise OptionError(f"{told}: the size of a piece is a whole number, at least 1 byte")
-                plan.dribble = (min(size, _FARTHEST), checked_seconds(told, interval))
+                plan.dribble = (min(size, _FARTHEST), number_of_seconds(told, interval, high=LONGEST_WAIT))
             case CutShort(at) | Reset(at) if plan.cut is None:
                 plan.cut = (_place(at, length, fault), isinstance(fault, Reset))
             case Close() if plan.cut is None:
                 plan.cut = (-1, False)
             case Stall(at, seconds) if plan.stall is None and _place(at, length, fault) >= 0:
-                plan.stall = (_place(at, length, fault), None if seconds is None else checked_seconds(told, seconds))
+                plan.stall = (
+                    _place(at, length, fault),
+                    None if seconds is None else number_of_seconds(told, seconds, high=LONGEST_WAIT),
+                )
             case Stall(_, seconds) if plan.delay == 0.0:
                 # Before the first byte: the request is being processed, as far as anybody can see.
-                plan.delay = None if seconds is None else checked_seconds(told, seconds)
+                plan.delay = None if seconds is None else number_of_seconds(told, seconds, high=LONGEST_WAIT)
             case Dribble() | CutShort() | Reset() | Close() | Stall():
                 raise OptionError(f"{told} does not go together with what is before it in {shown(chosen)}")
             case _:

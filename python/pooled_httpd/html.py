@@ -95,11 +95,11 @@ def statistics_html(stats: ServerStats) -> str:
 
 def server_html(server: Server) -> str:
     """Where it listens, how it lives, its limits, and how much of them is used."""
-    facts = [("document root", html.escape(server.docroot))]
     try:
         stats, limits, memory, is_running = server.stats(), server.limits, server.memory, server.is_running
     except PooledHttpdError as gone:
-        return _box("pooled_httpd.Server", _facts([*facts, ("state", html.escape(str(gone)))]), server.url)
+        facts = [("document root", html.escape(str(server._root))), ("state", html.escape(str(gone)))]
+        return _box("pooled_httpd.Server", _facts(facts), server._url)
     # One that is not running was running if its clock has moved.
     life, colour = ("running", GREEN) if is_running else ("stopped" if stats.uptime else "not started", ORANGE)
     url = html.escape(server.url)
@@ -107,7 +107,7 @@ def server_html(server: Server) -> str:
     average = stats.pool_usage_total / stats.pool_resets if stats.pool_resets else 0.0
     facts = [
         ("address", linked),
-        *facts,
+        ("document root", html.escape(server.docroot)),
         ("state", f'<span style="color:{colour}">●</span> {life}, {_duration(stats.uptime)}'),
         ("connections", _meter(stats.active_connections, limits["max_connections"], stats.peak_connections)),
         (

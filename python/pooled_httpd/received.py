@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Fields", "ReceivedRequest"]
+from pooled_httpd import _native
+
+if TYPE_CHECKING:
+    from pooled_httpd._native import Server, _RecordedFacts
+
+__all__ = ["Fields", "ReceivedRequest", "recorded_requests", "request_of"]
 
 
 class Fields:
@@ -118,27 +122,27 @@ class ReceivedRequest:
         """The version, such as ``HTTP/1.1``."""
         return self._request_line[2]
 
-    @cached_property
+    @property
     def path(self) -> str:
-        """The path of the target, percent-decoded as UTF-8, such as ``/a b``."""
-        return unquote(self._split[0])
+        """The path as the server reads it, such as ``/a b`` of ``/x/..//a%20b`` and of ``http://host/a%20b?c=d``.
+
+        Percent-decoded (what is no UTF-8 is replaced), without empty and dot-segments, without the query. Empty where
+        the server reads none: of a target that it refuses, of ``*`` and of CONNECT.
+        """
+        return self._read[0]
 
     @property
     def query(self) -> str:
-        """The query of the target as it was received, without its question mark; empty where there is none."""
-        return self._split[1]
+        """The query as it was received, without its question mark; empty where there is none, or no path."""
+        return self._read[1]
 
     @cached_property
-    def _split(self) -> tuple[str, str]:
-        if self.target.startswith("/"):
-            path, _, query = self.target.partition("?")
-            return path, query
-        try:
-            split = urlsplit(self.target)
-        except ValueError:
-            # It was refused, and is none.
+    def _read(self) -> tuple[str, str]:
+        read = _native._read_target(self.method, self.target)
+        if read is None:
             return "", ""
-        return split.path, split.query
+        path, query = read
+        return path.decode("utf-8", "replace"), (query or b"").decode("iso-8859-1")
 
     @cached_property
     def fields(self) -> Fields:
@@ -166,3 +170,27 @@ class ReceivedRequest:
         line = f"{self.method} {self.target}" if self.method else repr(self.head[:60])
         status = "no answer" if self.status is None else self.status or "no status line"
         return f"{line} -> {status}, {self.bytes_sent:,} bytes sent, {self.duration * 1000:.1f} ms"
+
+
+def request_of(facts: _RecordedFacts) -> ReceivedRequest:
+    """Return a recorded request."""
+    connection, number, peer, wall, duration, status, sent, length, head, content, is_valid = facts
+    return ReceivedRequest(
+        connection=connection,
+        number=number,
+        peer=peer,
+        time=wall / 1000,
+        duration=duration / 1e9,
+        status=status,
+        bytes_sent=sent,
+        content_length=length,
+        head=head,
+        content=content,
+        is_valid=is_valid,
+    )
+
+
+def recorded_requests(server: Server) -> list[ReceivedRequest] | None:
+    """Return every request that is recorded; None where nothing is to be."""
+    kept = _native._requests(server)
+    return None if kept is None else [request_of(facts) for facts in kept[0]]

@@ -18,7 +18,8 @@ from itertools import pairwise
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pooled_httpd.errors import OptionError, PooledHttpdError, StateError
+from pooled_httpd._checks import number_of_seconds, whole_number
+from pooled_httpd.errors import PooledHttpdError, StateError
 from pooled_httpd.latency import latency_percentile
 
 if TYPE_CHECKING:
@@ -123,17 +124,14 @@ class StatsRecorder:
     :meth:`start`, the last by :meth:`stop`, or when the server stops; what was recorded stays, whatever becomes of the
     server. A recorder that nobody refers to any more stops.
 
-    Every method may be called from any thread. Raises OptionError (a ValueError) for a wrong interval or number.
+    Every method may be called from any thread. Raises OptionError (a ValueError) for an interval or a number out of
+    its range.
     """
 
     def __init__(self, server: Server, *, interval: float = 0.05, max_samples: int = 2000) -> None:
         """Prepare it; nothing is recorded yet."""
-        if not isinstance(interval, int | float) or not INTERVALS[0] <= interval <= INTERVALS[1]:
-            raise OptionError(f"interval: {interval!r} is not allowed; it takes a number of seconds from 0.001 to 3600")
-        if not isinstance(max_samples, int) or not SAMPLES[0] <= max_samples <= SAMPLES[1]:
-            raise OptionError(
-                f"max_samples: {max_samples!r} is not allowed; it takes a whole number from 16 to 1,000,000"
-            )
+        interval = number_of_seconds("interval", interval, *INTERVALS)
+        whole_number("max_samples", max_samples, range(SAMPLES[0], SAMPLES[1] + 1), "each takes about 4 kB")
         self._recording = _Recording(server, interval, max_samples)
         self._url = server.url
         self._limits = server.limits

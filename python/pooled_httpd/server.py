@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
 import time
 from collections.abc import Iterable
 from os import PathLike
@@ -12,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pooled_httpd import _native
-from pooled_httpd._answers import LEFT_OUT, FieldLines, register, whole_number
-from pooled_httpd.errors import OptionError, StateError, StatsMismatchError, WaitTimeoutError
+from pooled_httpd._answers import LEFT_OUT, FieldLines, register
+from pooled_httpd._checks import Buffer, number_of_seconds, whole_number
+from pooled_httpd._files import write_beneath
+from pooled_httpd._waiting import LOOK_EVERY, NOT_RECORDED, Wait, Wanted, last_requests
+from pooled_httpd.errors import OptionError, StateError, StatsMismatchError
 from pooled_httpd.faults import Fault
-from pooled_httpd.received import ReceivedRequest
+from pooled_httpd.received import ReceivedRequest, recorded_requests
 from pooled_httpd.recorder import StatsRecorder
-from pooled_httpd.waiting import checked_timeout
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from pooled_httpd.asynchronous import AsyncServer
 
 __all__ = ["Server", "server_create"]
-
-#: How long a wait sleeps between two looks, in seconds.
-_LOOK_EVERY = 0.0005
-#: How many of the last requests an error shows.
-_SHOWN_REQUESTS = 8
 
 
 class Server(_native.Server):
@@ -57,7 +53,9 @@ class Server(_native.Server):
     ``deferred=True`` leaves a connection to the system until its first bytes have come (TCP_DEFER_ACCEPT), so that
     short connections cost less; one that sends nothing is not seen, nor counted, for a second or more. For TCP only.
 
-    Every method raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
+    Every method and property raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
+    There, what tells of the address and the root goes on to do so: the child may be a client of its parent's server.
+    Whatever is wrong with an argument is an OptionError (a ValueError) that names it.
     """
 
     def record_stats(self, *, interval: float = 0.05, max_samples: int = 2000) -> StatsRecorder:
@@ -75,6 +73,8 @@ class Server(_native.Server):
         del port, options
         #: As it was when the server opened it: the current directory may change.
         self._root = Path(os.path.abspath(docroot))
+        #: Where it listens, or has listened: for what is told of one that has been destroyed.
+        self._url = self.url
         #: Whether it was told to drain, which nothing takes back.
         self._drains = False
 
@@ -88,30 +88,18 @@ class Server(_native.Server):
         self._drains = True
         super().drain()
 
-    def write(self, path: str | PathLike[str], content: str | bytes) -> Path:
+    def write(self, path: str | PathLike[str], content: str | Buffer) -> Path:
         """Write a file beneath the document root, with the directories on its way, and return where it is.
 
-        Text is written as UTF-8. ``path`` is the file's path below the root, as in a URL but not encoded; a slash at
-        its beginning does not matter. Raises OptionError (a ValueError) where it leaves the root.
+        It is moved into its place whole, over another one of that name. Text is written as UTF-8. ``path`` is the
+        file's path below the root, as in a URL but not encoded; slashes at its beginning do not matter.
+
+        Raises OptionError (a ValueError) where it names no file (``""``, ``"a/"``), has ``..`` in it, leads out of the
+        root by a link, or is no name that a file can have; for text that UTF-8 cannot hold; and OSError where the
+        system does not write it.
         """
         _ = self.is_running  # StateError where it has been destroyed
-        root = self._root.resolve()
-        name = os.fspath(path).lstrip("/")
-        file = root / name
-        if not name or root not in file.resolve().parents:
-            raise OptionError(f"path: {os.fspath(path)!r} is not the name of a file beneath the document root {root}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Moved into its place whole, so that no request sees half of it.
-        descriptor, unfinished = tempfile.mkstemp(dir=file.parent, prefix=".")
-        try:
-            with os.fdopen(descriptor, "wb") as output:
-                os.fchmod(descriptor, 0o644)
-                output.write(content.encode() if isinstance(content, str) else content)
-            os.replace(unfinished, file)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
-        return file
+        return write_beneath(self._root, path, content)
 
     def respond(
         self,
@@ -121,7 +109,7 @@ class Server(_native.Server):
         status: int = 200,
         reason: str | None = None,
         headers: FieldLines | None = None,
-        content: bytes | str = b"",
+        content: str | Buffer = b"",
         json: Any = LEFT_OUT,  # noqa: ANN401 - whatever JSON can hold
         delay: float = 0.0,
         times: int | None = None,
@@ -176,7 +164,8 @@ class Server(_native.Server):
     def record_requests(self, max_bytes: int = 1 << 20) -> None:
         """Keep what is received from now on, for :meth:`requests`, in so much memory (65,536 to 1,073,741,824 bytes).
 
-        The oldest requests give way to new ones. 0 keeps none, as at first. Raises OptionError for another number.
+        Rounded down to a power of two. The oldest requests give way to new ones, and what was recorded before is
+        forgotten. 0 keeps none, as at first. Raises OptionError for another number.
         """
         if max_bytes != 0:
             whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
@@ -187,45 +176,22 @@ class Server(_native.Server):
     ) -> list[ReceivedRequest]:
         """Return the requests that were recorded, the oldest first: every one whose answer a client has read.
 
-        Those of that path (decoded, without the query), method and status only, where these are given. Raises
-        StateError where nothing is recorded; see :meth:`record_requests`.
-        """
-        received = self._received()
-        if received is None:
-            raise StateError("requests are not recorded: call record_requests() before they are sent")
-        return [
-            request
-            for request in received
-            if (path is None or request.path == path)
-            and (method is None or request.method == method)
-            and (status is None or request.status == status)
-        ]
+        Also those that ended without an answer. Where these are given, only those of that path, read as
+        :meth:`respond` reads it (a ``*`` at its end stands for whatever follows, without a query any will do, and
+        ``/x/../a`` is ``/a``), of that method, in its case, and of that status (0 to 999).
 
-    def _received(self) -> list[ReceivedRequest] | None:
-        """Everything that is recorded; None where nothing is to be."""
-        kept = _native._requests(self)
-        if kept is None:
-            return None
-        return [
-            ReceivedRequest(
-                connection=connection,
-                number=number,
-                peer=peer,
-                time=wall / 1000,
-                duration=duration / 1e9,
-                status=code,
-                bytes_sent=sent,
-                content_length=length,
-                head=head,
-                content=content,
-                is_valid=is_valid,
-            )
-            for connection, number, peer, wall, duration, code, sent, length, head, content, is_valid in kept[0]
-        ]
+        Raises StateError where nothing is recorded (see :meth:`record_requests`), and OptionError for what can be no
+        path or status.
+        """
+        wanted = Wanted(path, method, status)
+        received = recorded_requests(self)
+        if received is None:
+            raise StateError(NOT_RECORDED)
+        return [request for request in received if wanted.fits(request)]
 
     @property
     def requests_forgotten(self) -> int:
-        """How many recorded requests have given way to newer ones."""
+        """How many recorded requests have given way to newer ones; 0 where none are recorded."""
         kept = _native._requests(self)
         return 0 if kept is None else kept[1]
 
@@ -238,76 +204,39 @@ class Server(_native.Server):
         status: int | None = None,
         timeout: float = 5.0,
     ) -> list[ReceivedRequest]:
-        """Wait until ``count`` requests have been answered since the start or the last reset, and return them.
+        """Wait until ``count`` requests have been answered since the start or the last reset.
 
-        An answer that is still being sent, as one that stalls, is none yet. With a path, a method or a status, so many
-        requests like these (see :meth:`requests`). ``timeout``: in seconds.
-        What is returned is empty where requests are not recorded. Ctrl+C works meanwhile.
+        Returns those that are still recorded; none where nothing is. An answer that is still being sent, as one that
+        stalls, is none yet.
 
-        Raises WaitTimeoutError (a TimeoutError) that says what came instead, and StateError where something is to be
-        told of requests that are not recorded.
+        With a path, a method or a status, wait until so many requests like these (see :meth:`requests`) are over since
+        they have been recorded, or since the last reset, and return them. Each is counted as it comes, though it may
+        give way in the record afterwards; what gave way before anybody looked is not, and the error tells of it.
+
+        ``timeout``: seconds from 0 on, ``math.inf`` for ever. Ctrl+C works meanwhile, and other threads go on.
+
+        Raises WaitTimeoutError (a TimeoutError) that says what came instead; StateError at once where the server has
+        been stopped or destroyed, or is meanwhile, and has not answered as many, or where something is to be told of
+        requests that are not recorded; ServerFailedError where it has ended by itself.
         """
-        found = self._wait(count, path, method, status, checked_timeout(timeout))
+        wait = Wait(self, count, Wanted(path, method, status), timeout)
+        found = wait.go_on()
         if found is None:
-            raise self._too_late(count, path, method, status, timeout)
+            raise wait.too_late()
         return found
-
-    def _wait(
-        self, count: int, path: str | None, method: str | None, status: int | None, seconds: float
-    ) -> list[ReceivedRequest] | None:
-        """Wait for so many requests; None where they did not come."""
-        deadline = time.monotonic() + seconds
-        if path is None and method is None and status is None:
-            if not _native._wait_for_answers(self, count, seconds):
-                return None
-            while self._answered() < count:
-                if time.monotonic() >= deadline:
-                    return None
-                time.sleep(_LOOK_EVERY)
-            return self._received() or []
-        while len(found := self.requests(path=path, method=method, status=status)) < count:
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(_LOOK_EVERY)
-        return found
-
-    def _answered(self) -> int:
-        """Count the answers that have been sent to their end: the statistics count each when it begins."""
-        stats = self.stats()
-        return stats.total_requests - stats.states.get("SENDING_RESPONSE", 0)
-
-    def _too_late(
-        self, count: int, path: str | None, method: str | None, status: int | None, timeout: float
-    ) -> WaitTimeoutError:
-        """Tell what was waited for, and what came instead."""
-        wanted = [
-            f"{name} {value!r}"
-            for name, value in (("path", path), ("method", method), ("status", status))
-            if value is not None
-        ]
-        with_what = f" with {', '.join(wanted)}" if wanted else ""
-        came = len(self.requests(path=path, method=method, status=status)) if wanted else self._answered()
-        told = f"waited {timeout:g} s for {count} requests{with_what}; {came} came"
-        return WaitTimeoutError(told + self._last_requests())
-
-    def _last_requests(self) -> str:
-        received = self._received()
-        if received is None:
-            return ""
-        last = received[-_SHOWN_REQUESTS:]
-        return "; the last requests:\n" + "\n".join(f"  {request}" for request in last) if last else "; no request came"
 
     def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401 - any comparable
         """Check statistics: ``expect_stats(total_requests=3, responses={200: 2, 404: 1})``.
 
         The names are those of ServerStats. A value is compared by ``==``; a ``range`` must hold the number, and a
-        function must return true for it. What does not hold yet is waited for, for so many seconds; counters include
-        every answer that a client has read at once, but an end of a connection takes a moment to be seen.
+        function must return true for it. What does not hold yet is waited for, for so many seconds (from 0 on):
+        counters include every answer that a client has read at once, but an end of a connection takes a moment to be
+        seen.
 
         Returns the statistics. Raises StatsMismatchError (an AssertionError) that tells each difference, and
         OptionError for a name that the statistics do not have.
         """
-        deadline = time.monotonic() + checked_timeout(timeout)
+        deadline = time.monotonic() + number_of_seconds("timeout", timeout)
         while True:
             stats = self.stats()
             there = stats.as_dict()
@@ -323,13 +252,14 @@ class Server(_native.Server):
                 width = max(map(len, wrong))
                 lines = (f"  {name:{width}}  is {there[name]!r}, not {_shown(value)}" for name, value in wrong.items())
                 told = "\n".join(lines)
-                raise StatsMismatchError(f"the statistics are not as expected:\n{told}{self._last_requests()}")
-            time.sleep(_LOOK_EVERY)
+                raise StatsMismatchError(f"the statistics are not as expected:\n{told}{last_requests(self)}")
+            time.sleep(LOOK_EVERY)
 
     def keep_story(self, lines: int = 5000) -> None:
         """Keep the last lines of the story of every connection in memory from now on, for :meth:`story`; 0 keeps none.
 
-        It does not depend on ``log_level``, nor does it pass through ``logging``.
+        ``lines``: 0 to 4,294,967,295; OptionError for another number. It does not depend on ``log_level``, nor does it
+        pass through ``logging``.
         """
         whole_number("lines", lines, range(1 << 32), "0 keeps none")
         _native._keep_story(self, lines)
@@ -351,8 +281,8 @@ class Server(_native.Server):
     def open_connections(self) -> int:
         """How many connections are open at both ends; whatever a client did before is seen first.
 
-        A connection that the client has closed, or half-closed, is not among them, unless a registered delay or a full
-        buffer still keeps the server from seeing that.
+        There are none where the server does not run. One that the client has closed, or half-closed, is not among them,
+        unless a registered delay or a full buffer still keeps the server from seeing that.
         """
         return _native._open_connections(self)
 
@@ -383,8 +313,8 @@ class Server(_native.Server):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it."""
-        await self.asynchronous().stop()
+        """Stop it, unless it was destroyed meanwhile."""
+        await self.asynchronous().__aexit__(exception_type, exception, traceback)
 
 
 def _holds(expected: Any, there: Any) -> bool:  # noqa: ANN401 - any comparable

@@ -41,7 +41,7 @@ _LEAKS = "pooled_httpd_leaks"
 _SERVERS = pytest.StashKey["list[Server]"]()
 _OWN_ROOT = pytest.StashKey[Path]()
 _LOG = pytest.StashKey[pytest.LogCaptureFixture]()
-_HAS_FAILED = pytest.StashKey[bool]()
+_WAS_CUT_SHORT = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -153,8 +153,9 @@ def pooled_httpd(
 ) -> Iterator[Server]:
     """A running server, as good as new: its document root is empty, nothing is registered, counted, recorded or told.
 
-    It is the session's server, reset. After a test that passed, no invariant may have been violated and no connection
-    may be open (setting ``pooled_httpd_leaks``); where a test fails, its report has the story and the statistics.
+    It is the session's server, reset. After the test no invariant may have been violated, and after one that passed no
+    connection may be open (setting ``pooled_httpd_leaks``): one that fails, is expected to, or is skipped on the way
+    keeps its clients. Where a test fails, its report has the requests, the story and the statistics.
     """
     # No other directory is the plugin's to empty.
     if request.config.stash.get(_OWN_ROOT, None) == Path(pooled_httpd_root):
@@ -225,8 +226,8 @@ def _check(item: pytest.Item, server: Server) -> None:
     """Fail where something is wrong with a server after a test."""
     if not _runs(server):
         return
-    # A test that failed keeps its clients alive in its traceback.
-    if item.config.getini(_LEAKS) == "error" and not item.stash.get(_HAS_FAILED, False):
+    # A test that did not come to its end, be it expected to fail or skipped, keeps its clients alive in its traceback.
+    if item.config.getini(_LEAKS) == "error" and not item.stash.get(_WAS_CUT_SHORT, False):
         leaked = _wait_for_the_end_of_connections(server, _PATIENCE / 10)
         if leaked:
             # An exception that the test has caught, or a client has logged, holds on to that client.
@@ -286,18 +287,27 @@ def _told(server: Server) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to the report of a test that failed what its servers tell."""
     report = yield
-    if report.failed and report.when != "teardown":
-        item.stash[_HAS_FAILED] = True
+    if report.when == "teardown":
+        # What is run again has servers of its own.
+        if _SERVERS in item.stash:
+            del item.stash[_SERVERS]
+        return report
+    # An xfail and a skip raise as well. A test that is run again begins anew.
+    was_cut_short = report.when == "call" and item.stash.get(_WAS_CUT_SHORT, False)
+    item.stash[_WAS_CUT_SHORT] = was_cut_short or report.failed or call.excinfo is not None
+    if report.failed:
         for server in item.stash.get(_SERVERS, []):
             for name, tell in _REPORTS.items():
                 try:
                     told = tell(server)
                 except RuntimeError as error:
                     told = str(error)
-                report.sections.append((f"pooled_httpd at {server.url}: {name}", told))
+                report.sections.append((f"pooled_httpd at {server._url}: {name}", told))
     return report
 
 

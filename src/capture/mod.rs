@@ -21,7 +21,7 @@ const CONTENT: u8 = 1;
 /// The end of the request, with its head.
 const END: u8 = 2;
 /// Words before the text of a frame.
-const CONTENT_FIELDS: usize = 2;
+const CONTENT_FIELDS: usize = 3;
 const END_FIELDS: usize = 13;
 
 /// What is known of a request once it is over.
@@ -82,7 +82,7 @@ impl Capture {
 
     /// Keeps a piece of a request's content.
     pub fn content(&mut self, connection: u64, request: u64, piece: &[u8]) {
-        self.ring.push(CONTENT, &[connection, request], piece);
+        self.ring.push(CONTENT, &[connection, request, self.ended], piece);
     }
 
     /// Keeps a request that is over.
@@ -217,6 +217,23 @@ mod tests {
         let (requests, _) = captured.requests();
         let last = requests.last().expect("the newest is there");
         assert_eq!((last.connection, &*last.content, last.content_length), (1, &b""[..], 8));
+    }
+
+    #[test]
+    fn what_gave_way_to_content_alone_is_counted() {
+        let (mut capture, captured) = capture(MIN_MEMORY);
+        capture.content(1, 1, b"of a request that is not over");
+        assert_eq!(captured.requests(), (vec![], 0));
+        for request in 1..=5 {
+            capture.end(&Facts { request, ..FACTS });
+        }
+        for connection in 10..20 {
+            capture.content(connection, 1, &[b'x'; MIN_MEMORY / 4]);
+        }
+        assert_eq!(captured.requests(), (vec![], 5));
+        capture.end(&Facts { request: 6, ..FACTS });
+        let (requests, forgotten) = captured.requests();
+        assert_eq!((requests.len(), forgotten), (1, 5));
     }
 
     #[test]

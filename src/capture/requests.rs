@@ -36,10 +36,11 @@ pub struct CapturedRequest {
 pub(super) fn assemble(frames: &[Frame]) -> (Vec<CapturedRequest>, u64) {
     let mut contents: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
     let mut requests = Vec::new();
-    let mut forgotten = None;
+    let (mut forgotten, mut before_content) = (None, 0);
     for frame in frames {
         match (frame.kind, &*frame.fields) {
             (CONTENT, fields) if fields.len() == CONTENT_FIELDS => {
+                before_content = fields[2];
                 contents.entry((fields[0], fields[1])).or_default().extend_from_slice(&frame.text);
             }
             (END, fields) if fields.len() == END_FIELDS => {
@@ -66,5 +67,6 @@ pub(super) fn assemble(frames: &[Frame]) -> (Vec<CapturedRequest>, u64) {
             _ => {}
         }
     }
-    (requests, forgotten.unwrap_or(0))
+    // Where content is all that is left, every one that was over before it has given way.
+    (requests, forgotten.unwrap_or(before_content))
 }

@@ -8,6 +8,7 @@ mod logging;
 mod orders;
 mod server;
 mod stats;
+mod targets;
 
 use crate::connection::State;
 use pyo3::prelude::*;
@@ -24,11 +25,13 @@ mod _native {
     };
     #[pymodule_export]
     use super::server::{
-        PyServer, run_command_line, server_destroy, server_drain, server_get_stats, server_print_stats, server_run,
-        server_set_max_connections, server_set_pool_size, server_set_timeout, server_stop, stop_all,
+        PyServer, has_ended, run_command_line, server_destroy, server_drain, server_get_stats, server_print_stats,
+        server_run, server_set_max_connections, server_set_pool_size, server_set_timeout, server_stop, stop_all,
     };
     #[pymodule_export]
     use super::stats::ServerStats;
+    #[pymodule_export]
+    use super::targets::{PathPattern, read_target};
 
     /// Options as (name, default, help), in the order of the documentation.
     #[pyfunction]

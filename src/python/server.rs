@@ -73,7 +73,16 @@ impl PyServer {
             return Err(exception(py, "ForkError", (message,)));
         }
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        server.clone().ok_or_else(|| exception(py, "StateError", ("the server has been destroyed",)))
+        server.clone().ok_or_else(|| destroyed(py))
+    }
+
+    /// For what is as true in a forked child: it may well be a client of its parent's server. A lock that somebody held at the fork
+    /// is never given back there, so it is not taken.
+    fn unless_destroyed(&self, py: Python<'_>) -> PyResult<()> {
+        if std::process::id() != self.process || self.server.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        Err(destroyed(py))
     }
 
     fn config(&self, py: Python<'_>) -> PyResult<Config> {
@@ -134,26 +143,30 @@ impl PyServer {
 
     /// The TCP port that it listens on; true before it runs. 0 where it listens on a Unix socket.
     #[getter]
-    fn port(&self) -> u16 {
-        self.port
+    fn port(&self, py: Python<'_>) -> PyResult<u16> {
+        self.unless_destroyed(py)?;
+        Ok(self.port)
     }
 
     /// The address to connect to, IPv6 in brackets; `unix:` and the path of a Unix socket.
     #[getter]
-    fn host(&self) -> &str {
-        &self.host
+    fn host(&self, py: Python<'_>) -> PyResult<&str> {
+        self.unless_destroyed(py)?;
+        Ok(&self.host)
     }
 
     /// The document root as it was given.
     #[getter]
-    fn docroot(&self) -> &str {
-        &self.docroot
+    fn docroot(&self, py: Python<'_>) -> PyResult<&str> {
+        self.unless_destroyed(py)?;
+        Ok(&self.docroot)
     }
 
     /// The URL of the document root, without its final slash; `http+unix://` and the encoded path of a Unix socket.
     #[getter]
-    fn url(&self) -> &str {
-        &self.url
+    fn url(&self, py: Python<'_>) -> PyResult<&str> {
+        self.unless_destroyed(py)?;
+        Ok(&self.url)
     }
 
     /// Whether it accepts connections now.
@@ -164,8 +177,9 @@ impl PyServer {
     }
 
     /// The URL of a path, which may begin with a slash or not.
-    fn url_for(&self, path: &str) -> String {
-        format!("{}/{}", self.url(), path.strip_prefix('/').unwrap_or(path))
+    fn url_for(&self, py: Python<'_>, path: &str) -> PyResult<String> {
+        self.unless_destroyed(py)?;
+        Ok(format!("{}/{}", self.url, path.strip_prefix('/').unwrap_or(path)))
     }
 
     /// Starts serving on threads of its own and returns.
@@ -262,9 +276,15 @@ impl PyServer {
         Ok(slf)
     }
 
+    /// Stops it, unless it was destroyed meanwhile.
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.stop(py)
+        match self.server(py) {
+            Ok(server) => py.detach(|| server.stop()),
+            Err(_) if std::process::id() == self.process => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -274,8 +294,12 @@ impl PyServer {
             Ok(server) if py.detach(|| server.is_running()) => "running",
             Ok(_) => "stopped",
         };
-        format!("<pooled_httpd.Server {} of {:?}, {life}>", self.url(), self.docroot)
+        format!("<pooled_httpd.Server {} of {:?}, {life}>", self.url, self.docroot)
     }
+}
+
+fn destroyed(py: Python<'_>) -> PyErr {
+    exception(py, "StateError", ("the server has been destroyed",))
 }
 
 /// A Python value as an option takes it; what is none of its kinds is shown in the error.
@@ -373,6 +397,17 @@ pub(super) fn server_get_stats(py: Python<'_>, server: &PyServer) -> PyResult<Se
 #[pyfunction]
 pub(super) fn server_print_stats(py: Python<'_>, server: &PyServer) -> PyResult<()> {
     server.print_stats(py)
+}
+
+/// Whether nothing more will be answered, because it was stopped; ServerFailedError where it ended by itself.
+#[pyfunction]
+#[pyo3(name = "_has_ended")]
+pub(super) fn has_ended(py: Python<'_>, server: &PyServer) -> PyResult<bool> {
+    let server = server.server(py)?;
+    match py.detach(|| server.wait(Some(Duration::ZERO))) {
+        Some(Outcome::Failed(message)) => Err(exception(py, "ServerFailedError", (message,))),
+        outcome => Ok(outcome.is_some()),
+    }
 }
 
 /// Stops every server of this process. Registered with atexit.

@@ -1,0 +1,175 @@
+"""The pytest plugin's checks after a test: connections that are left open, and invariants."""
+
+from __future__ import annotations
+
+import pytest
+from inner_pytest import RunPytest, output
+
+pytest_plugins = ["pytester"]
+
+
+def test_a_connection_that_is_left_open_is_an_error(run: RunPytest) -> None:
+    """With its story; the next test is not troubled by it; a failed test is not told twice."""
+    module = """
+import socket
+kept = []
+
+def connect(server):
+    kept.append(socket.create_connection(("127.0.0.1", server.port)))
+    kept[-1].sendall(b"GET /kept HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    kept[-1].recv(1000)
+
+def test_leaks(pooled_httpd):
+    connect(pooled_httpd)
+
+def test_next(pooled_httpd):
+    assert pooled_httpd.open_connections == 0
+
+def test_leaks_two_of_its_own(pooled_httpd_factory):
+    server = pooled_httpd_factory()
+    connect(server)
+    connect(server)
+
+def test_fails(pooled_httpd):
+    connect(pooled_httpd)
+    assert 1 == 2
+"""
+    result = run(module)
+    result.assert_outcomes(passed=3, failed=1, errors=2)
+    # Where CI is set, the summary repeats each error in full.
+    text = output(result).partition("short test summary")[0]
+    assert (
+        text.count("1 connection is still open: a client has not been closed (or set pooled_httpd_leaks = ignore)") == 1
+    )
+    assert text.count("2 connections are still open: a client has not been closed") == 1
+    assert "[CONN 0] Parsed: GET /kept HTTP/1.1" in text
+    run(module, "-o", "pooled_httpd_leaks=ignore").assert_outcomes(passed=3, failed=1)
+
+
+def test_a_test_that_does_not_come_to_its_end_leaks_nothing(run: RunPytest) -> None:
+    """Expected to fail, skipped on the way, failed or passed where it must not: none becomes an error besides."""
+    result = run("""
+import socket
+kept = []
+
+@pytest.fixture
+def leak(pooled_httpd):
+    kept.append(socket.create_connection(("127.0.0.1", pooled_httpd.port)))
+    kept[-1].sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    kept[-1].recv(1000)
+
+@pytest.mark.xfail
+def test_marked(leak):
+    assert 1 == 2
+
+@pytest.mark.xfail(raises=ZeroDivisionError, strict=True)
+def test_marked_strictly(leak):
+    1 / 0
+
+def test_said(leak):
+    pytest.xfail("it is not done")
+
+def test_skipped(leak):
+    pytest.skip("it cannot be done here")
+
+@pytest.fixture
+def skipping(leak):
+    pytest.skip("nor this")
+
+def test_skipped_before_it_began(skipping):
+    pass
+
+@pytest.mark.xfail(strict=True)
+def test_passed_where_it_must_not(leak):
+    pass
+""")
+    result.assert_outcomes(xfailed=3, skipped=2, failed=1)
+
+
+def test_what_is_run_again_begins_anew(run: RunPytest) -> None:
+    """As pytest-rerunfailures does it: a leak of the second turn is one, and its report has its own servers."""
+    result = run(
+        """
+import socket
+kept = []
+
+def test_passes_and_leaks_the_second_time(pooled_httpd):
+    kept.append(socket.create_connection(("127.0.0.1", pooled_httpd.port)))
+    kept[-1].sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    kept[-1].recv(1000)
+    assert len(kept) == 2
+
+def test_fails_twice(pooled_httpd, pooled_httpd_factory):
+    pooled_httpd_factory()
+    assert 1 == 2
+""",
+        conftest="""
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    runtestprotocol(item, nextitem=nextitem, log=False)
+    item._initrequest()
+""",
+    )
+    result.assert_outcomes(passed=1, failed=1, errors=1)
+    text = output(result)
+    assert "ERROR at teardown of test_passes_and_leaks_the_second_time" in text
+    assert text.count(": statistics -") == 2
+    assert "the server has been destroyed" not in text
+
+
+def test_a_client_that_an_exception_holds_is_no_leak(run: RunPytest) -> None:
+    """Caught in a circle, or logged: a session that was closed is closed."""
+    result = run("""
+import requests
+from requests.adapters import HTTPAdapter
+from pooled_httpd.faults import Close
+from urllib3.util import Retry
+
+def test_caught(pooled_httpd):
+    pooled_httpd.respond("/broken", fault=Close())
+    with requests.Session() as session:
+        session.trust_env = False
+        with pytest.raises(requests.ConnectionError):
+            session.get(pooled_httpd.url_for("/broken"))
+        session.get(pooled_httpd.url_for("/"))
+
+def test_logged(pooled_httpd):
+    pooled_httpd.respond("/broken", fault=Close(), times=1)
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", HTTPAdapter(max_retries=Retry(2)))
+        session.get(pooled_httpd.url_for("/broken"))
+""")
+    result.assert_outcomes(passed=2)
+    run("def test_it(pooled_httpd):\n    status(pooled_httpd.url)", "-p", "no:logging").assert_outcomes(passed=1)
+
+
+def test_a_wrong_setting_is_an_error_of_usage(run: RunPytest) -> None:
+    """It names the setting, the value and what would be right."""
+    result = run("def test_it(): pass", "-o", "pooled_httpd_leaks=warn")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "pooled_httpd_leaks: 'warn' is neither 'error' nor 'ignore'" in result.stderr.str()
+
+
+def test_a_violated_invariant_is_an_error(run: RunPytest) -> None:
+    """Of a test that passed, of the session's server and of one of its own."""
+    result = run(
+        """
+from types import SimpleNamespace
+
+def test_session(pooled_httpd, monkeypatch):
+    monkeypatch.setattr(type(pooled_httpd), "stats", lambda self: SimpleNamespace(invariant_violations=3))
+    pooled_httpd.reset()
+
+def test_own(pooled_httpd_factory):
+    server = pooled_httpd_factory()
+    server.stats = lambda: SimpleNamespace(invariant_violations=4)
+
+def test_none(pooled_httpd):
+    pass
+""".replace("def test_session(pooled_httpd, monkeypatch)", "def test_session(monkeypatch, pooled_httpd)")
+    )
+    result.assert_outcomes(passed=3, errors=2)
+    assert "3 invariants were violated" in output(result)
+    assert "4 invariants were violated" in output(result)
