@@ -189,6 +189,21 @@ def test_the_wheel_is_whole_small_and_for_old_systems_too(built: Built) -> None:
     assert built.wheel.stat().st_size < LARGEST
 
 
+def test_the_readme_tells_how_large_they_are(built: Built) -> None:
+    """In megabytes, to a tenth; another compiler may make a little more or less of it."""
+    with zipfile.ZipFile(built.wheel) as archive:
+        installed = sum(entry.file_size for entry in archive.infolist())
+    packed = [archive.stat().st_size for archive in (built.wheel, built.source)]
+    readme = (ROOT / "README.md").read_text()
+    told = re.search(
+        r"both commands: ([\d.]+) MB, ([\d.]+) MB installed.*source distribution has ([\d.]+) MB", readme, re.S
+    )
+    assert told
+    assert [float(size) for size in told.groups()] == pytest.approx(
+        [size / 1e6 for size in (packed[0], installed, packed[1])], abs=0.1
+    )
+
+
 def test_the_wheel_tells_nothing_of_the_machine_that_built_it(built: Built) -> None:
     """No path of the builder's is in it, so that others can make the same bytes."""
     with zipfile.ZipFile(built.wheel) as archive:
