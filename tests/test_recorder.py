@@ -222,10 +222,10 @@ def test_many_threads_use_one_recorder(server: pooled_httpd.Server) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "range_"),
     [
-        ("interval", 0, "takes a number of seconds from 0.001 to 3600"),
-        ("interval", -1.0, "takes a number of seconds from 0.001 to 3600"),
-        ("interval", float("nan"), "takes a number of seconds from 0.001 to 3600"),
-        ("interval", float("inf"), "takes a number of seconds from 0.001 to 3600"),
+        ("interval", 0, "is no number of seconds from 0.001 to 3,600"),
+        ("interval", -1.0, "is no number of seconds from 0.001 to 3,600"),
+        ("interval", float("nan"), "is no number of seconds from 0.001 to 3,600"),
+        ("interval", float("inf"), "is no number of seconds from 0.001 to 3,600"),
         ("max_samples", 15, "is not within 16 to 1,000,000"),
         ("max_samples", 1_000_001, "is not within 16 to 1,000,000"),
     ],
