@@ -80,7 +80,9 @@ def test_it(pooled_httpd):
     assert pooled_httpd.wait_for(4, timeout=10)
     assert (len(asked), len(set(asked))) == (4, 1)
 
-def test_factory(pooled_httpd_factory):
+@pytest.mark.parametrize("turn", range(50))
+def test_factory(pooled_httpd_factory, turn):
+    barrier.wait(10)
     server = pooled_httpd_factory()
     assert status(server.url) == 404
     server.expect_stats(total_requests=1)
@@ -88,7 +90,7 @@ def test_factory(pooled_httpd_factory):
         "--parallel-threads=4",
         plugins=("run-parallel",),
     )
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=51)
 
 
 def test_with_pytest_asyncio(run: RunPytest) -> None:

@@ -163,7 +163,7 @@ def pooled_httpd(
     server = _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options)
     server.reset()
     _keep_all(server)
-    _show_with(request, server)
+    _shown_servers(request).append(server)
     yield server
     _check(request.node, server)
 
@@ -178,12 +178,14 @@ def pooled_httpd_factory(
     destroyed.
     """
     servers: list[Server] = []
+    # Not in the function, which several threads of a test may call at once.
+    shown = _shown_servers(request)
 
     def start(docroot: str | os.PathLike[str] | None = None, **options: Any) -> Server:  # noqa: ANN401 - as Server's
         root = tmp_path_factory.mktemp("pooled_httpd") if docroot is None else docroot
         server = _start(root, options)
         servers.append(server)
-        _show_with(request, server)
+        shown.append(server)
         return server
 
     yield start
@@ -214,12 +216,12 @@ def _runs(server: Server) -> bool:
         return False
 
 
-def _show_with(request: pytest.FixtureRequest, server: Server) -> None:
-    """Have a server told of in the report of a test."""
+def _shown_servers(request: pytest.FixtureRequest) -> list[Server]:
+    """Return the servers that the report of a test tells of, to which others may be added."""
     item: pytest.Item = request.node
-    item.stash.setdefault(_SERVERS, []).append(server)
     if _LOG not in item.stash and request.config.pluginmanager.has_plugin("logging-plugin"):
         item.stash[_LOG] = request.getfixturevalue("caplog")
+    return item.stash.setdefault(_SERVERS, [])
 
 
 def _check(item: pytest.Item, server: Server) -> None:
