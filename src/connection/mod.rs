@@ -267,12 +267,13 @@ impl<F> Connection<F> {
     fn arm(&mut self, core: &mut Core) {
         let kind = match self.state {
             State::Free => return core.deadlines.disarm(self.slot),
-            // Armed by the first byte of the head and running until its end; PROCESSING takes no time.
-            State::ReadingHeaders | State::Processing => return,
+            // Armed by the first byte of the head and running until its end.
+            State::ReadingHeaders => return,
             State::ReadingRequestLine if self.responses > 0 && !self.in_request => DeadlineKind::Keepalive,
             State::ReadingRequestLine => DeadlineKind::Header,
             State::ReadingContent => DeadlineKind::Content,
-            State::SendingResponse => DeadlineKind::Send,
+            // The request is there in time. Its answer may wait for its turn, and for what the peer has not taken of those before.
+            State::Processing | State::SendingResponse => DeadlineKind::Send,
             State::Closing => DeadlineKind::Linger,
         };
         core.deadlines.arm(self.slot, kind, core.now.time);

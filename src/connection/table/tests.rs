@@ -166,3 +166,23 @@ fn pipelined_requests_are_answered_in_one_write() {
     assert_eq!(memchr::memmem::find_iter(&test.sent, "HTTP/1.1 200 OK\r\n").count(), 10);
     assert_eq!(memchr::memmem::find_iter(&test.sent, "\r\n\r\nhello\n").count(), 10);
 }
+
+#[test]
+fn a_whole_head_that_waits_for_its_turn_is_not_timed_out() {
+    let (mut test, slot) = table();
+    let at = |test: &mut TestTable, seconds: u64| {
+        test.table.set_now(Now { time: Time(seconds * 1_000_000_000), ..Now::default() });
+    };
+    test.feed(slot, b"GET /a HTTP/1.1\r\n");
+    test.run_until(slot, State::ReadingHeaders);
+    at(&mut test, 20);
+    test.feed(slot, b"Host: a\r\n\r\n");
+    test.run_until(slot, State::Processing);
+    // The end of the header timeout, and of the send timeout, which runs since the head was whole.
+    for (seconds, expired) in [(30, None), (50, Some(slot))] {
+        at(&mut test, seconds);
+        assert_eq!(test.table.expire(), expired, "after {seconds} s");
+    }
+    assert_eq!(test.table.state(slot), State::Closing);
+    assert_eq!(test.table.counters().timeouts.each_ref().map(|count| count.get()), [0, 0, 0, 1]);
+}
