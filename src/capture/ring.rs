@@ -2,6 +2,9 @@
 
 use crate::sync::{self, Arc, AtomicU64, Ordering, fence};
 
+/// How often a copy is tried that the writer has overtaken.
+const COPIES: usize = 8;
+
 /// Words that were written, in all, and how they are found again.
 #[derive(Debug)]
 struct Shared {
@@ -105,23 +108,32 @@ fn word_of(bytes: &[u8]) -> u64 {
 }
 
 impl Reader {
-    /// Copies every frame that is whole.
+    /// Copies every frame that is whole. Where the writer has gone over all of them meanwhile it tries again, a few times.
     pub(super) fn copy(&self) -> Vec<Frame> {
+        (0..COPIES).find_map(|_| self.try_copy(|| ())).unwrap_or_default()
+    }
+
+    /// None where frames were there and none of them is whole any more. `meanwhile` is what a test lets the writer do.
+    fn try_copy(&self, meanwhile: impl FnOnce()) -> Option<Vec<Frame>> {
         let shared = &*self.shared;
         let head = shared.head.load(Ordering::Acquire);
         let from = shared.tail.load(Ordering::Relaxed).min(head);
         let words: Vec<_> = (from..head).map(|position| shared.word(position).load(Ordering::Relaxed)).collect();
+        meanwhile();
         fence(Ordering::Acquire);
         // What has been gone over meanwhile is in front of here.
         let tail = shared.tail.load(Ordering::Relaxed);
         let skipped = usize::try_from(tail.saturating_sub(from)).unwrap_or(usize::MAX);
         let mut rest = words.get(skipped..).unwrap_or_default();
+        if rest.is_empty() && !words.is_empty() {
+            return None;
+        }
         let mut frames = Vec::new();
         while let Some((frame, behind)) = frame_of(rest) {
             frames.push(frame);
             rest = behind;
         }
-        frames
+        Some(frames)
     }
 }
 
@@ -139,6 +151,19 @@ fn frame_of(words: &[u64]) -> Option<(Frame, &[u64])> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_that_the_writer_overtakes_is_told_from_an_empty_ring() {
+        let (mut writer, reader) = ring(64);
+        assert_eq!(reader.try_copy(|| ()), Some(Vec::new()));
+        writer.push(1, &[], b"first");
+        let lap = |writer: &mut Writer| (0..30).for_each(|_| writer.push(2, &[3], b"x"));
+        assert_eq!(reader.try_copy(|| lap(&mut writer)), None, "what was copied has been gone over");
+        let frames = reader.copy();
+        assert!(frames.len() > 15 && frames.iter().all(|frame| frame.kind == 2));
+        writer.clear();
+        assert_eq!(reader.try_copy(|| ()), Some(Vec::new()));
+    }
 
     #[test]
     fn frames_of_every_length_come_back_until_they_are_gone_over() {
