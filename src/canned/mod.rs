@@ -307,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn dots_before_a_star_are_the_beginning_of_a_name() {
+        let hidden = [canned("/.*", |_| ()), canned("/a/..*", |_| ()), canned("/b/%2e*", |_| ())];
+        for (path, expected) in [(".x", Some(0)), ("a/..x", Some(1)), ("b/.x", Some(2)), ("x", None), ("", None)] {
+            assert_eq!(taken(&hidden, "GET", path, None), expected, "{path}");
+        }
+        assert_eq!(taken(&hidden, "GET", "b/x", None), None);
+    }
+
+    #[test]
     fn what_is_given_so_often_goes_first_then_the_more_particular_then_the_one_registered_first() {
         let method = |registration: &mut Registration| registration.method = Some("GET".into());
         let times = |times| move |registration: &mut Registration| registration.times = Some(times);

@@ -154,11 +154,13 @@ impl Registration {
             return wrong("path", format!("{shown:?} is no path: it begins with a slash and has no fragment"));
         }
         let (path, is_prefix) = path.strip_suffix('*').map_or((path, false), |path| (path, true));
-        // What no client may send as it is, the path may have: it is compared decoded.
-        let encoded: Vec<_> = path.bytes().flat_map(encoded).collect();
+        // What no client may send as it is, the path may have: it is compared decoded. Something follows a beginning, so that dots at
+        // its end are no dot-segment.
+        let follows = is_prefix.then_some(b'x');
+        let encoded: Vec<_> = path.bytes().chain(follows).flat_map(encoded).collect();
         let mut decoded = vec![0; encoded.len()];
         match target::decode_path(&encoded, &mut decoded) {
-            Ok(length) => decoded.truncate(length),
+            Ok(length) => decoded.truncate(length - usize::from(is_prefix)),
             Err(reject) => {
                 let reason = reject.text();
                 return wrong("path", format!("{shown:?} is refused before any answer is looked for: {reason}"));
