@@ -16,7 +16,6 @@ import pooled_httpd
 import pytest
 from pooled_httpd.asynchronous import AsyncServer
 from pooled_httpd.errors import StateError, WaitTimeoutError
-from pooled_httpd.faults import Stall
 from support import PATIENCE, exchange, get, open_descriptors, threads_left
 
 Server = pooled_httpd.Server
@@ -111,9 +110,7 @@ def test_an_async_server_is_the_same_server(tmp_path: Path) -> None:
 
 
 def test_waits_for_asyncio_need_no_thread_of_the_loop(httpd: Server) -> None:
-    """Clients that have taken all of them are waited for, and the stop that would free them is not kept waiting."""
-    httpd.respond("/stalls", fault=Stall("start"))
-    httpd.respond("/quick")
+    """Where others have taken all of them, a wait ends in time, and a reset is not kept waiting."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
@@ -268,3 +265,51 @@ def test_an_async_server_is_destroyed(tmp_path: Path) -> None:
         # Leaving what is destroyed is no error.
 
     asyncio.run(main())
+
+
+def test_entering_a_server_that_runs_leaves_it_running(httpd: Server) -> None:
+    """It is somebody else's."""
+
+    async def enter() -> None:
+        async with httpd.asynchronous():
+            pytest.fail("it has been started already")
+
+    with pytest.raises(pooled_httpd.StateError, match="started already"):
+        asyncio.run(enter())
+    assert httpd.is_running
+
+
+def test_a_stop_iteration_of_a_check_is_told(httpd: Server) -> None:
+    """As of any coroutine (PEP 479), and nobody waits for ever."""
+
+    async def check() -> None:
+        server = httpd.asynchronous()
+        await asyncio.wait_for(server.expect_stats(responses=lambda responses: next(iter(responses))), PATIENCE)
+
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        asyncio.run(check())
+
+
+def test_a_run_ends_where_the_server_is_destroyed(tmp_path: Path) -> None:
+    """As ``Server.run`` does."""
+
+    async def run() -> None:
+        server = Server(tmp_path).asynchronous()
+        running = asyncio.create_task(server.run())
+        while not server.is_running:
+            await asyncio.sleep(0)
+        await server.destroy()
+        await asyncio.wait_for(running, PATIENCE)
+
+    asyncio.run(run())
+
+
+def test_statistics_of_a_server_that_has_stopped_are_told_at_once(tmp_path: Path) -> None:
+    """Nothing changes them any more."""
+    server = Server(tmp_path)
+    server.start()
+    server.stop()
+    with pytest.raises(pooled_httpd.StatsMismatchError, match="total_requests"):
+        server.expect_stats(total_requests=1, timeout=3600)
+    with pytest.raises(pooled_httpd.StatsMismatchError, match="total_requests"):
+        asyncio.run(server.asynchronous().expect_stats(total_requests=1, timeout=3600))

@@ -166,8 +166,8 @@ def test_clear_responses(httpd: Server) -> None:
 
 def test_a_withdrawn_answer_is_sent_to_its_end(httpd: Server) -> None:
     """Where it has begun, or waits for its delay; its memory is given back later."""
-    httpd.respond("/a", content=b"0123456789", fault=Stall(5, seconds=0.2))
-    httpd.respond("/b", content=b"late", delay=0.2)
+    httpd.respond("/a", content=b"0123456789", fault=Stall(5, seconds=1))
+    httpd.respond("/b", content=b"late", delay=1)
     with Raw(httpd.port) as first, Raw(httpd.port) as second:
         first.send(get("/a"))
         second.send(get("/b"))

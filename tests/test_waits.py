@@ -102,7 +102,7 @@ def test_expect_stats_compares(httpd: Server) -> None:
         peak_pool_usage=lambda usage: usage > 0,
         uptime=lambda seconds: seconds >= 0,
     )
-    assert stats == httpd.stats() or stats.total_requests == 2
+    assert stats.total_requests == 2
 
 
 def test_expect_stats_tells_each_difference(httpd: Server) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pooled_httpd import _native
@@ -51,7 +51,7 @@ def register(
     text_or_none("reason", reason)
     whole_number("status", status, range(200, 1000), "what else is to be sent goes as raw bytes")
     if times is not None:
-        whole_number("times", times, range(1, 1 << 64), "None is for as many as are asked for")
+        whole_number("times", times, range(1, (1 << 64) - 1), "None is for as many as are asked for")
     seconds = number_of_seconds("delay", delay, high=LONGEST_WAIT)
     fields = _pairs(headers)
     body, kind = _content(content, json)
@@ -95,7 +95,7 @@ def _pairs(headers: FieldLines | None) -> list[tuple[str, str]]:
         raise OptionError(f"headers: {shown(headers)} is neither a mapping nor pairs of name and value")
     fields: list[tuple[str, str]] = []
     for pair in headers.items() if isinstance(headers, Mapping) else headers:
-        parts = tuple(pair) if isinstance(pair, Iterable) and not isinstance(pair, str | Buffer) else ()
+        parts = tuple(pair) if isinstance(pair, Sequence) and not isinstance(pair, str | Buffer) else ()
         if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
             raise OptionError(f"headers: {shown(pair)} is not a name and a value, both of them text")
         for part in parts:

@@ -34,6 +34,8 @@ def number_of_seconds(name: str, value: object, low: float = 0, high: float = ma
             seconds = float(value)
         except OverflowError:
             seconds = math.inf
+        except (TypeError, ValueError):  # an array, a signalling NaN
+            seconds = math.nan
     if not low <= seconds <= high:  # NaN is not
         right = f"from {low:,g} on" if high == math.inf else f"from {low:,g} to {high:,g}"
         raise OptionError(f"{name}: {shown(value)} is no number of seconds {right}")
@@ -62,6 +64,7 @@ def content_bytes(value: str | Buffer) -> bytes:
     """Return content as bytes, text as UTF-8; refuse what is neither."""
     if isinstance(value, str):
         return text("content", value)
-    if not isinstance(value, Buffer):
-        raise OptionError(f"content: {shown(value)} is neither text nor bytes")
-    return bytes(value)
+    try:
+        return bytes(memoryview(value))
+    except TypeError:
+        raise OptionError(f"content: {shown(value)} is neither text nor bytes") from None

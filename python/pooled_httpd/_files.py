@@ -45,6 +45,10 @@ def _place_of(root: Path, name: str) -> Path:
         raise OptionError(f"path: {name!r} has a NUL, which no file's name can have")
     parts = name.lstrip("/").split("/")
     file = root.joinpath(*parts)
-    if parts[-1] in ("", ".") or ".." in parts or root not in file.resolve().parents:
+    try:
+        is_beneath = root in file.resolve().parents
+    except (OSError, RuntimeError):  # a link that leads to itself
+        is_beneath = False
+    if parts[-1] in ("", ".") or ".." in parts or not is_beneath:
         raise OptionError(f"path: {name!r} is not the name of a file beneath the document root {root}")
     return file

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from pooled_httpd import _native
 from pooled_httpd._checks import number_of_seconds
 from pooled_httpd._waiting import Wait, Wanted
-from pooled_httpd.errors import StatsMismatchError
+from pooled_httpd.errors import ForkError, StateError, StatsMismatchError
 from pooled_httpd.received import ReceivedRequest
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ async def _elsewhere(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kw
     def call() -> None:
         try:
             result = function(*args, **kwargs)
+        except StopIteration as error:
+            # No future takes it; of a coroutine it comes as this (PEP 479).
+            told = RuntimeError(f"{getattr(function, '__name__', function)} raised StopIteration")
+            told.__cause__ = error
+            settle(functools.partial(ended.set_exception, told))
         except BaseException as error:
             settle(functools.partial(ended.set_exception, error))
         else:
@@ -155,10 +160,19 @@ class AsyncServer:
         try:
             if not (self.server.is_running or _native._has_ended(self.server)):
                 await self.start()
-            while not _native._has_ended(self.server):
+            while not self._is_gone():
                 await asyncio.sleep(_LONGEST_WAIT)
         finally:
             await _elsewhere(self.server.__exit__)
+
+    def _is_gone(self) -> bool:
+        """Whether it has ended, or was destroyed."""
+        try:
+            return _native._has_ended(self.server)
+        except ForkError:
+            raise
+        except StateError:
+            return True
 
     async def stop(self) -> None:
         """Stop it and return when its threads have ended; see Server.stop."""
@@ -195,7 +209,7 @@ class AsyncServer:
                 seconds = max(0.0, min(left, _LONGEST_WAIT))
                 return await _elsewhere(self.server.expect_stats, timeout=seconds, **expected)
             except StatsMismatchError:
-                if left <= _LONGEST_WAIT:
+                if left <= _LONGEST_WAIT or self._is_gone():
                     raise
 
     async def story(self) -> str:
@@ -208,11 +222,13 @@ class AsyncServer:
 
     async def __aenter__(self) -> Self:
         """Start it."""
+        was_running = self.server.is_running
         try:
             await self.start()
         except BaseException:
-            # Cancelled, say: nobody will leave what was not entered.
-            await self.stop()
+            # Cancelled, say: nobody will leave what was not entered. What somebody else has started is theirs.
+            if not was_running:
+                await self.stop()
             raise
         return self
 

@@ -55,7 +55,7 @@ class Server(_native.Server):
 
     Every method and property raises StateError (a RuntimeError) after :meth:`destroy`, and ForkError in a forked child.
     There, what tells of the address and the root goes on to do so: the child may be a client of its parent's server.
-    Whatever is wrong with an argument is an OptionError (a ValueError) that names it.
+    Wrong values of answers, waits, records and files are OptionErrors (ValueErrors) that name the argument.
     """
 
     def record_stats(self, *, interval: float = 0.05, max_samples: int = 2000) -> StatsRecorder:
@@ -238,6 +238,8 @@ class Server(_native.Server):
         """
         deadline = time.monotonic() + number_of_seconds("timeout", timeout)
         while True:
+            # First, so that what came last is in the statistics.
+            has_ended = _native._has_ended(self)
             stats = self.stats()
             there = stats.as_dict()
             for name in expected:
@@ -248,7 +250,7 @@ class Server(_native.Server):
             wrong = {name: value for name, value in expected.items() if not _holds(value, there[name])}
             if not wrong:
                 return stats
-            if time.monotonic() >= deadline:
+            if has_ended or time.monotonic() >= deadline:
                 width = max(map(len, wrong))
                 lines = (f"  {name:{width}}  is {there[name]!r}, not {_shown(value)}" for name, value in wrong.items())
                 told = "\n".join(lines)
@@ -267,8 +269,8 @@ class Server(_native.Server):
     def story(self) -> str:
         """Return the lines of the story that were kept, everything that was told before the call among them.
 
-        But for what the log lost at full speed (``log_records_dropped`` counts it), and what handlers of ``logging``
-        hold up for more than a second, which is waited for.
+        Not among them is what the log lost at full speed (``log_records_dropped`` counts it). Handlers of ``logging``
+        are waited for, for a second; what they hold up longer is not among them either.
 
         Empty where none are kept; see :meth:`keep_story`.
         """
