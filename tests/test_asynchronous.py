@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import itertools
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +23,35 @@ from support import PATIENCE, exchange, get, open_descriptors, threads_left
 Server = pooled_httpd.Server
 
 
+@contextlib.asynccontextmanager
+async def ticking() -> AsyncIterator[Iterator[int]]:
+    """Count the turns of a task that sleeps for a millisecond at a time; the next number is how many there were."""
+    ticks = itertools.count()
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            next(ticks)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield ticks
+    finally:
+        task.cancel()
+
+
 def test_an_event_loop_goes_on_meanwhile(httpd: Server) -> None:
     """A task that ticks goes on while others wait for requests, statistics and a reset."""
     server = httpd.asynchronous()
 
     async def main() -> int:
-        ticks = 0
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0.001)
-                ticks += 1
-
-        ticking = asyncio.create_task(tick())
-        with pytest.raises(pooled_httpd.WaitTimeoutError):
-            await server.wait_for(1, timeout=0.2)
-        with pytest.raises(pooled_httpd.StatsMismatchError):
-            await server.expect_stats(total_requests=1, timeout=0.2)
-        await server.reset()
-        ticking.cancel()
-        return ticks
+        async with ticking() as ticks:
+            with pytest.raises(pooled_httpd.WaitTimeoutError):
+                await server.wait_for(1, timeout=0.2)
+            with pytest.raises(pooled_httpd.StatsMismatchError):
+                await server.expect_stats(total_requests=1, timeout=0.2)
+            await server.reset()
+        return next(ticks)
 
     assert asyncio.run(main()) > 40
 
@@ -220,20 +230,10 @@ def test_a_story_that_is_held_up_blocks_no_event_loop(tmp_path: Path) -> None:
         async with Server(tmp_path) as server:
             server.keep_story()
             await asyncio.to_thread(exchange, server.port, get("/a"))
-            ticks = 0
-
-            async def tick() -> None:
-                nonlocal ticks
-                while True:
-                    await asyncio.sleep(0.001)
-                    ticks += 1
-
-            ticking = asyncio.create_task(tick())
-            await asyncio.sleep(0)
-            ticks, begun = 0, time.monotonic()
-            assert "Parsed: GET /a HTTP/1.1" in await server.story()
-            ticking.cancel()
-            return ticks, time.monotonic() - begun
+            async with ticking() as ticks:
+                begun = time.monotonic()
+                assert "Parsed: GET /a HTTP/1.1" in await server.story()
+            return next(ticks), time.monotonic() - begun
 
     try:
         ticks, seconds = asyncio.run(main())

@@ -12,6 +12,14 @@ from support import Raw, exchange, get
 Server = pooled_httpd.Server
 
 
+def assert_refused(server: Server, arguments: dict[str, Any], message: str) -> None:
+    """Assert that registering an answer is an error that begins so, and that nothing is registered."""
+    with pytest.raises(pooled_httpd.OptionError) as caught:
+        server.respond(**{"path": "/a", **arguments})
+    assert str(caught.value).startswith(message), str(caught.value)
+    assert exchange(server.port, get("/a")).status == 404
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -85,10 +93,7 @@ def test_a_wrong_argument_is_named_with_what_would_be_right(
     httpd: Server, arguments: dict[str, Any], message: str
 ) -> None:
     """OptionError, and nothing is registered."""
-    with pytest.raises(pooled_httpd.OptionError) as caught:
-        httpd.respond(**{"path": "/a", **arguments})
-    assert str(caught.value).startswith(message), str(caught.value)
-    assert exchange(httpd.port, get("/a")).status == 404
+    assert_refused(httpd, arguments, message)
 
 
 NO_CONTENT = "there is no content; give some, or at='start'"
@@ -252,7 +257,4 @@ def test_a_value_of_the_wrong_kind_is_named_with_what_would_be_right(
     httpd: Server, arguments: dict[str, Any], message: str
 ) -> None:
     """OptionError as well, whatever is given, and nothing is registered."""
-    with pytest.raises(pooled_httpd.OptionError) as caught:
-        httpd.respond(**{"path": "/a", **arguments})
-    assert str(caught.value).startswith(message), str(caught.value)
-    assert exchange(httpd.port, get("/a")).status == 404
+    assert_refused(httpd, arguments, message)
