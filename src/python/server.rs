@@ -327,18 +327,13 @@ fn to_value(value: &Bound<'_, PyAny>) -> Value {
     } else if value.is_instance_of::<PyFloat>() {
         value.extract().ok().map(Value::Number)
     } else {
-        text_of(value).or_else(|| path_of(value)).map(Value::Text)
+        text_of(value).map(Value::Text)
     };
     known.unwrap_or_else(|| shown(value))
 }
 
 fn text_of(value: &Bound<'_, PyAny>) -> Option<String> {
     value.cast::<PyString>().ok()?.to_str().ok().map(str::to_owned)
-}
-
-/// The text of an `os.PathLike`.
-fn path_of(value: &Bound<'_, PyAny>) -> Option<String> {
-    text_of(&value.call_method0("__fspath__").ok()?)
 }
 
 fn shown(value: &Bound<'_, PyAny>) -> Value {
