@@ -85,7 +85,7 @@ def test_unused():
 
 
 def test_whatever_a_test_does_to_its_server_the_next_one_finds_it_as_good_as_new(run: RunPytest) -> None:
-    """Records switched off, a drain, a root that is gone, a stop: none of it is seen afterwards."""
+    """Records switched off or short, a drain, a root that is gone, a stop: none of it is seen afterwards."""
     result = run("""
 import shutil
 
@@ -94,9 +94,14 @@ def use(server):
     assert status(server.url_for("a")) == 200
     assert [request.path for request in server.requests()] == ["/a"]
     assert "Parsed: GET /a" in server.story()
+    for _ in range(8):
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(server.url_for("b"), data=b"x" * 16_000).close()
+    assert server.requests_forgotten == 0
 
 @pytest.mark.parametrize("harm", [
     lambda server: server.record_requests(0),
+    lambda server: server.record_requests(1 << 16),
     lambda server: server.keep_story(0),
     lambda server: server.drain(),
     lambda server: shutil.rmtree(server.docroot),
@@ -111,7 +116,7 @@ def test_fails_without_a_record(pooled_httpd):
     pooled_httpd.record_requests(0)
     assert 1 == 2
 """)
-    result.assert_outcomes(passed=6, failed=1)
+    result.assert_outcomes(passed=7, failed=1)
     text = output(result)
     assert "requests are not recorded" in text
     assert "Total requests served: 0" in text

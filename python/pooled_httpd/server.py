@@ -77,6 +77,8 @@ class Server(_native.Server):
         self._url = self.url
         #: Whether it was told to drain, which nothing takes back.
         self._drains = False
+        #: In how much memory requests are recorded, in bytes.
+        self._record_bytes = 0
 
     def drain(self) -> None:
         """Let every connection end with its next response and health answer 503, and return at once.
@@ -170,6 +172,7 @@ class Server(_native.Server):
         if max_bytes != 0:
             whole_number("max_bytes", max_bytes, range(1 << 16, (1 << 30) + 1), "0 keeps none")
         _native._keep_requests(self, max_bytes)
+        self._record_bytes = max_bytes
 
     def requests(
         self, *, path: str | None = None, method: str | None = None, status: int | None = None

@@ -36,6 +36,8 @@ _PATIENCE = 1.0
 #: The most lines of the story that a report shows.
 _SHOWN_LINES = 200
 _SHOWN_REQUESTS = 50
+#: In how much memory requests are recorded, in bytes: what ``record_requests()`` takes by itself.
+_RECORD_BYTES = 1 << 20
 
 _LEAKS = "pooled_httpd_leaks"
 _SERVERS = pytest.StashKey["list[Server]"]()
@@ -102,10 +104,8 @@ def _start(root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
 
 def _keep_all(server: Server) -> None:
     """Have requests and story kept, whatever a test has made of that."""
-    try:
-        server.requests()
-    except RuntimeError:
-        server.record_requests()
+    if server._record_bytes != _RECORD_BYTES:
+        server.record_requests(_RECORD_BYTES)
     server.keep_story()
 
 
