@@ -403,7 +403,9 @@ def test_reopen_needs_a_server_and_no_file(site: Site) -> None:
 
 def test_sighup_without_a_file_stops_in_order(site: Site) -> None:
     """A closed terminal is as SIGTERM: idle clients see the end, the statistics are printed, the status is 0."""
-    with Program.start("--access-log", "common", site.root) as program, Raw(program.port) as idle:
+    # Who runs the tests under nohup has it ignored.
+    wrapper = ("env", "--default-signal=HUP")
+    with Program.start("--access-log", "common", site.root, wrapper=wrapper) as program, Raw(program.port) as idle:
         assert idle.send(get("/a.txt")).response().status == 200
         assert program.finish(signal.SIGHUP) == 0
         assert idle.closed()
