@@ -186,8 +186,8 @@ def test_aiohttp_reads_every_file_at_once(www: pooled_httpd.Server) -> None:
     assert asyncio.run(read_all()) == [(WWW / name).read_bytes() for name in FILES]
 
 
-def write_video(path: Path, seconds: int = 20, rate: int = 5) -> None:
-    """Write a video of noise, so that it is large for its length and no player loads it whole before it must."""
+def write_video(path: Path, seconds: int = 40, rate: int = 5) -> None:
+    """Write a video of noise, so that no player has loaded what it is to seek to, nor is about to."""
     noise = random.Random(1)
     with av.open(str(path), "w", format="webm") as container:
         stream = container.add_stream("libvpx", rate=rate)
