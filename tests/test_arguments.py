@@ -89,6 +89,14 @@ WRONG: list[tuple[str, Call, str]] = [
             (b"a", "b'a' is not allowed; it takes text or a path"),
         )
     ),
+    *(
+        (
+            f"url_for {value!r}",
+            lambda server, value=value: server.url_for(value),
+            rf"path: {re.escape(repr(value))} is not allowed; it takes text or a path, in UTF-8",
+        )
+        for value in (None, 3, b"/a", "\ud800")
+    ),
     ("write None", lambda server: server.write(None, "x"), "path: None is not allowed; it takes text or a path"),  # type: ignore[arg-type]
     (
         "write text",
@@ -139,6 +147,15 @@ def test_a_wrong_argument_is_told(httpd: Server, call: Call, told: str) -> None:
     assert httpd.requests() == []
     exchange(httpd.port, get("/a"))
     assert len(httpd.requests()) == 1
+
+
+@pytest.mark.parametrize("make", [pooled_httpd.Server, lambda root: pooled_httpd.server_create(0, root)])
+@pytest.mark.parametrize("root", [None, 3, b"/tmp", "\ud800", ["www"]], ids=ascii)
+def test_a_document_root_that_is_no_path_is_told(make: Callable[[object], Server], root: object) -> None:
+    """Text and paths will do."""
+    told = f"docroot: {root!r} is not allowed; it takes text or a path, in UTF-8"
+    with pytest.raises(OptionError, match=f"^{re.escape(told)}$"):
+        make(root)
 
 
 AWAITED = [case for case in WRONG if re.match("wait_for|expect_stats", case[0])]

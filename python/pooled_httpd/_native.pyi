@@ -137,10 +137,11 @@ class Server:
         ``total`` is ``connections`` (a count) times ``receive_buffer``, ``send_buffer``, ``pool`` and ``slot``, and
         ``tables``, ``cache`` and ``log_ring`` besides. Nothing is taken beyond it.
         """
-    def url_for(self, path: str) -> str:
+    def url_for(self, path: _Path) -> str:
         """The URL of a path, which may begin with a slash or not, and may have a query.
 
-        It is taken as it is: what a URL cannot hold has been percent-encoded already.
+        It is taken as it is: what a URL cannot hold has been percent-encoded already. Raises OptionError for what is
+        neither text nor a path.
         """
     def start(self) -> None:
         """Start serving on threads of its own and return once connections are accepted.

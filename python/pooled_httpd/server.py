@@ -70,9 +70,9 @@ class Server(_native.Server):
 
     def __init__(self, docroot: str | PathLike[str], *, port: int | None = None, **options: Unpack[_Options]) -> None:
         """Take what the native class has been made of, and keep what is wanted here."""
-        del port, options
+        del docroot, port, options
         #: As it was when the server opened it: the current directory may change.
-        self._root = Path(os.path.abspath(docroot))
+        self._root = Path(os.path.abspath(self.docroot))
         #: Where it listens, or has listened: for what is told of one that has been destroyed.
         self._url = self.url
         #: Whether it was told to drain, which nothing takes back.

@@ -9,6 +9,7 @@ mod orders;
 mod server;
 mod stats;
 mod targets;
+mod values;
 
 use crate::connection::State;
 use pyo3::prelude::*;

@@ -4,12 +4,13 @@ use super::errors::{exception, from_start_error};
 use super::limits;
 use super::logging::PythonLogging;
 use super::stats::ServerStats;
-use crate::config::{Config, Options, Value};
+use super::values::{path_text, to_value};
+use crate::config::{Config, Options};
 use crate::server::{Outcome, Server, StartError};
 use crate::trace::{KeepingSink, Level};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -41,7 +42,7 @@ impl PyServer {
         docroot: &Bound<'_, PyAny>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let docroot: String = py.import("os")?.call_method1("fsdecode", (docroot,))?.extract()?;
+        let docroot = path_text(docroot, "docroot")?;
         let mut chosen = Options::new(docroot.clone(), "127.0.0.1");
         let mut set = |name: &str, value: &Bound<'_, PyAny>| {
             chosen.set(name, to_value(value)).map_err(|error| from_start_error(py, &StartError::Option(error)))
@@ -177,9 +178,10 @@ impl PyServer {
     }
 
     /// The URL of a path, which may begin with a slash or not.
-    fn url_for(&self, py: Python<'_>, path: &str) -> PyResult<String> {
+    fn url_for(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<String> {
         self.unless_destroyed(py)?;
-        Ok(format!("{}/{}", self.url, path.strip_prefix('/').unwrap_or(path)))
+        let path = path_text(path, "path")?;
+        Ok(format!("{}/{}", self.url, path.strip_prefix('/').unwrap_or(&path)))
     }
 
     /// Starts serving on threads of its own and returns.
@@ -300,44 +302,6 @@ impl PyServer {
 
 fn destroyed(py: Python<'_>) -> PyErr {
     exception(py, "StateError", ("the server has been destroyed",))
-}
-
-/// A Python value as an option takes it; what is none of its kinds is shown in the error.
-fn to_value(value: &Bound<'_, PyAny>) -> Value {
-    if value.is_none() {
-        return Value::None;
-    }
-    if let Ok(switch) = value.cast::<PyBool>() {
-        return Value::Switch(switch.is_true());
-    }
-    if let Ok(pairs) = value.cast::<PyDict>() {
-        let lines = pairs.iter().map(|(name, value)| Some(format!("{}: {}", text_of(&name)?, text_of(&value)?)));
-        return lines.collect::<Option<_>>().map_or_else(|| shown(value), Value::List);
-    }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let texts = value.try_iter().map(|items| items.map(|item| text_of(&item.ok()?)).collect::<Option<_>>());
-        return texts.ok().flatten().map_or_else(|| shown(value), Value::List);
-    }
-    // A path of pathlib is as good as its text.
-    if let Ok(path) = value.call_method0("__fspath__") {
-        return text_of(&path).map_or_else(|| shown(value), Value::Text);
-    }
-    let known = if value.is_instance_of::<PyInt>() {
-        value.extract::<i64>().ok().map(|number| Value::Integer(number.into()))
-    } else if value.is_instance_of::<PyFloat>() {
-        value.extract().ok().map(Value::Number)
-    } else {
-        text_of(value).map(Value::Text)
-    };
-    known.unwrap_or_else(|| shown(value))
-}
-
-fn text_of(value: &Bound<'_, PyAny>) -> Option<String> {
-    value.cast::<PyString>().ok()?.to_str().ok().map(str::to_owned)
-}
-
-fn shown(value: &Bound<'_, PyAny>) -> Value {
-    Value::Other(value.repr().map_or_else(|_| "this value".into(), |repr| repr.to_string()))
 }
 
 /// Serves until the server is stopped; the interpreter's lock is released meanwhile. Ctrl+C stops it.
