@@ -7,13 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_clients import SHORT
 from pooled_httpd import Server, WaitTimeoutError
 from pooled_httpd.asynchronous import AsyncServer
 from pooled_httpd.faults import CutShort, Dribble, Place, Reset, Stall
 from support import PATIENCE
-
-#: A timeout that is meant to pass, in seconds.
-SHORT = 0.1
 
 
 def asynchronous(server: Server, **options: Any) -> httpx.AsyncClient:  # noqa: ANN401 - as AsyncClient's
