@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -18,6 +19,13 @@ from urllib3_pools import manager, pool  # noqa: F401 - fixtures
 
 # For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
 settings.register_profile("no shrinking", phases=(Phase.explicit, Phase.generate))
+
+
+def pytest_configure() -> None:
+    """Take Ctrl+C and Ctrl+\\ back, which are ignored in the background of a script: programs inherit that."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
