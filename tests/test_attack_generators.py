@@ -211,11 +211,12 @@ def test_types_are_registered_with_hypothesis(kind: type[object]) -> None:
     assert isinstance(hypothesis_find(found, lambda _: True, settings=settings(database=None)), kind)
 
 
-def test_hypothesis_and_pytest_do_not_need_the_kit(tmp_path: Path) -> None:
-    """Without h11 neither import fails, and nothing of the kit is imported."""
+@pytest.mark.parametrize("missing", ["h11", "rich"])
+def test_hypothesis_and_pytest_do_not_need_the_kit(tmp_path: Path, missing: str) -> None:
+    """Without what the kit needs neither import fails."""
     installed = Path(pytest.__file__).parent.parent
     for name in [*installed.iterdir(), *Path(pooled_httpd.__file__).parent.parent.iterdir()]:
-        if not name.name.startswith(("h11", "__pycache__")):
+        if not name.name.startswith((missing, "__pycache__")):
             (tmp_path / name.name).symlink_to(name)
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
@@ -223,9 +224,34 @@ def test_hypothesis_and_pytest_do_not_need_the_kit(tmp_path: Path) -> None:
         "import importlib.metadata as metadata\n"
         "names = {point.name for point in metadata.entry_points(group='hypothesis')}\n"
         "assert 'pooled_httpd' in names, names\n"
-        "assert 'pooled_httpd.attack' not in sys.modules\n"
+        "try:\n    import pooled_httpd.attack\n"
+        f"except ModuleNotFoundError as error:\n    assert error.name == {missing!r}\n"
+        "else:\n    raise AssertionError('the kit should not be there')\n"
     )
     subprocess.run([sys.executable, "-S", "-c", script], check=True)
+
+
+def test_hypothesis_alone_imports_nothing_of_ours() -> None:
+    """But for the door: most of those who use it never come to the kit."""
+    script = "import hypothesis, sys; print(*(name for name in sys.modules if name.startswith('pooled_httpd')))"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["pooled_httpd_hypothesis"]
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import hypothesis; from pooled_httpd.attack import Schedule",
+        "from pooled_httpd.attack import Schedule; import hypothesis",
+        "from pooled_httpd.attack.strategies import Schedule; import hypothesis",
+        "from pooled_httpd.attack import databases, Schedule; import hypothesis",
+    ],
+)
+def test_types_are_registered_in_whatever_order_both_are_imported(imports: str) -> None:
+    """Unregistered, a type's strategy is made of the types of its fields, which is no schedule."""
+    script = f"{imports}; print(Schedule in hypothesis.strategies._internal.types._global_type_lookup)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "True\n"
 
 
 @settings(

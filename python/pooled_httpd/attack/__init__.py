@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 
 if _missing := [name for name in ("h11", "hypothesis", "rich") if find_spec(name) is None]:
@@ -39,3 +40,6 @@ __all__ = [
     "Transcript",
     "Verdict",
 ]
+
+if "hypothesis" in sys.modules:
+    import pooled_httpd.attack.strategies  # noqa: F401 - it registers the kit's types

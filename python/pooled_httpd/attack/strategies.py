@@ -149,9 +149,7 @@ def schedules(
     return drawn()
 
 
-def register() -> None:
-    """Register the types with Hypothesis."""
-    st.register_type_strategy(ValidRequest, valid_requests().map(ValidRequest))
-    st.register_type_strategy(NearlyValidRequest, nearly_valid_requests().map(NearlyValidRequest))
-    st.register_type_strategy(HostileRequest, hostile_requests().map(HostileRequest))
-    st.register_type_strategy(Schedule, schedules())
+st.register_type_strategy(ValidRequest, valid_requests().map(ValidRequest))
+st.register_type_strategy(NearlyValidRequest, nearly_valid_requests().map(NearlyValidRequest))
+st.register_type_strategy(HostileRequest, hostile_requests().map(HostileRequest))
+st.register_type_strategy(Schedule, schedules())
