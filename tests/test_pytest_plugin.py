@@ -70,17 +70,22 @@ def broken(pooled_httpd):
 def test_setup(broken):
     pass
 
+def test_shared(pooled_httpd_session):
+    pooled_httpd_session.reset()
+    status(pooled_httpd_session.url_for("shared"))
+    assert 2 == 3
+
 def test_unused():
     assert 3 == 4
 """)
-    result.assert_outcomes(passed=1, failed=2, errors=1)
+    result.assert_outcomes(passed=1, failed=3, errors=1)
     text = output(result)
     assert "/passed" not in text
-    for path in ("failed", "other", "in-setup"):
+    for path in ("failed", "other", "in-setup", "shared"):
         assert text.count(f"GET /{path} -> 404, 14 bytes sent, ") == 1
         assert text.count(f"Parsed: GET /{path} HTTP/1.1") == 1
-    assert len(re.findall(r"pooled_httpd at http://127\.0\.0\.1:\d+: statistics", text)) == 3
-    assert text.count("Total requests served: 1\n") == 3
+    assert len(re.findall(r"pooled_httpd at http://127\.0\.0\.1:\d+: statistics", text)) == 4
+    assert text.count("Total requests served: 1\n") == 4
     assert "pooled_httpd" not in text.partition("test_unused ")[2].partition("short test summary")[0]
 
 

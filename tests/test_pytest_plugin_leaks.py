@@ -173,3 +173,43 @@ def test_none(pooled_httpd):
     result.assert_outcomes(passed=3, errors=2)
     assert "3 invariants were violated" in output(result)
     assert "4 invariants were violated" in output(result)
+
+
+def test_a_violated_invariant_of_the_sessions_server_is_told_at_its_end(run: RunPytest) -> None:
+    """Of a server that no test gave back to be checked."""
+    result = run("""
+from types import SimpleNamespace
+
+def test_it(pooled_httpd_session):
+    pooled_httpd_session.stats = lambda: SimpleNamespace(invariant_violations=5)
+""")
+    result.assert_outcomes(passed=1, errors=1)
+    assert "5 invariants were violated" in output(result)
+
+
+def test_a_root_for_each_test_does_not_keep_each_server(run: RunPytest) -> None:
+    """Few are kept that nobody uses; the session's is."""
+    result = run("""
+import os
+tasks = []
+
+@pytest.fixture
+def pooled_httpd_root(tmp_path):
+    return tmp_path
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, _pooled_httpd_servers):
+    return _pooled_httpd_servers.get(tmp_path_factory.mktemp("shared"), {}, keep=True)
+
+@pytest.mark.parametrize("turn", range(12))
+def test_it(shared, pooled_httpd, turn):
+    assert shared.is_running
+    pooled_httpd.write("a", str(turn))
+    with urllib.request.urlopen(pooled_httpd.url_for("a"), timeout=10) as response:
+        assert response.read() == str(turn).encode()
+    tasks.append(len(os.listdir("/proc/self/task")))
+
+def test_the_threads():
+    assert tasks[-1] == tasks[6] > tasks[0]
+""")
+    result.assert_outcomes(passed=13)

@@ -36,6 +36,8 @@ _PATIENCE = 1.0
 #: The most lines of the story that a report shows.
 _SHOWN_LINES = 200
 _SHOWN_REQUESTS = 50
+#: How many servers are kept for tests to come; each has its threads, descriptors and memory.
+_UNUSED_SERVERS = 4
 #: In how much memory requests are recorded, in bytes: what ``record_requests()`` takes by itself.
 _RECORD_BYTES = 1 << 20
 
@@ -71,21 +73,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Servers:
-    """The servers of a session: one for each document root with each set of options, started where it is first used."""
+    """The servers of a session: one for each document root with each set of options, started where it is first used.
+
+    Where a root is made anew for each test, so is its server: few are kept that nobody uses.
+    """
 
     def __init__(self) -> None:
-        #: Each with the number of the directory that it has open.
+        #: Each with the number of the directory that it has open; who was asked for last is the last.
         self._servers: dict[str, tuple[Server, int]] = {}
+        #: Those that the session has, which last as long as it does.
+        self._kept: set[str] = set()
 
-    def get(self, root: str | os.PathLike[str], options: Mapping[str, Any]) -> Server:
+    def get(self, root: str | os.PathLike[str], options: Mapping[str, Any], *, keep: bool = False) -> Server:
+        """Return a server that runs; it does until others have been asked for, or is kept to the end."""
         key = repr((os.fspath(root), sorted(options.items())))
-        server, number = self._servers.get(key, (None, 0))
+        server, number = self._servers.pop(key, (None, 0))
         # Neither a stop nor a drain can be taken back, nor a root that is another one by now.
         if server is None or not _runs(server) or server._drains or os.stat(root).st_ino != number:
             if server is not None:
                 server.destroy()
             server = _start(root, options)
-            self._servers[key] = server, os.stat(root).st_ino
+        self._servers[key] = server, os.stat(root).st_ino
+        if keep:
+            self._kept.add(key)
+        unused = [other for other in self._servers if other not in self._kept]
+        for other in unused[:-_UNUSED_SERVERS]:
+            self._servers.pop(other)[0].destroy()
         return server
 
     def stop(self) -> None:
@@ -136,12 +149,19 @@ def _pooled_httpd_servers() -> Iterator[_Servers]:
 @pytest.fixture(scope="session")
 def pooled_httpd_session(
     _pooled_httpd_servers: _Servers, pooled_httpd_root: Path, pooled_httpd_options: dict[str, Any]
-) -> Server:
-    """One running server for the whole session; nothing of it is reset.
+) -> Iterator[Server]:
+    """One running server for the whole session. It is the one that ``pooled_httpd`` resets for each test that uses it.
 
-    For Hypothesis, whose examples share a function's fixtures: call ``reset()`` at the beginning of each example.
+    For Hypothesis, whose examples share a function's fixtures: call ``reset()`` at the beginning of each example. What
+    several tests are to share, and no other test may reset, is better made of a server of its own, in a fixture of any
+    scope: ``with pooled_httpd.Server(root) as server: yield server``.
+
+    When the session ends no invariant may have been violated.
     """
-    return _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options)
+    server = _pooled_httpd_servers.get(pooled_httpd_root, pooled_httpd_options, keep=True)
+    yield server
+    if _runs(server):
+        _check_invariants(server)
 
 
 @pytest.fixture
@@ -241,6 +261,11 @@ def _check(item: pytest.Item, server: Server) -> None:
                 f"(or set {_LEAKS} = ignore)\n{_told(server)}",
                 pytrace=False,
             )
+    _check_invariants(server)
+
+
+def _check_invariants(server: Server) -> None:
+    """Fail where the server found itself wrong since the start or the last reset."""
     violations = server.stats().invariant_violations
     if violations:
         pytest.fail(f"{violations} invariants were violated\n{_told(server)}", pytrace=False)
@@ -303,7 +328,7 @@ def pytest_runtest_makereport(
     was_cut_short = report.when == "call" and item.stash.get(_WAS_CUT_SHORT, False)
     item.stash[_WAS_CUT_SHORT] = was_cut_short or report.failed or call.excinfo is not None
     if report.failed:
-        for server in item.stash.get(_SERVERS, []):
+        for server in _servers_of(item):
             for name, tell in _REPORTS.items():
                 try:
                     told = tell(server)
@@ -311,6 +336,13 @@ def pytest_runtest_makereport(
                     told = str(error)
                 report.sections.append((f"pooled_httpd at {server._url}: {name}", told))
     return report
+
+
+def _servers_of(item: pytest.Item) -> list[Server]:
+    """Return the servers that a test has of the fixtures here."""
+    servers = item.stash.get(_SERVERS, None) or []
+    shared = getattr(item, "funcargs", {}).get("pooled_httpd_session")
+    return servers if shared is None or shared in servers else [*servers, shared]
 
 
 #: What a report has of each server.
