@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import pooled_httpd
 import pytest
+from faults import Injector, thread_named
 from pooled_httpd.faults import Close, CutShort, Dribble, Fault, Garbage, Place, Reset, Stall
 from responding import whole
-from support import PATIENCE, Raw, get
+from support import PATIENCE, Raw, Site, exchange, get
 
 Server = pooled_httpd.Server
 
@@ -85,6 +87,20 @@ def test_a_dribble_comes_in_pieces(httpd: Server) -> None:
         received += len(piece)
         # The nth piece comes after n - 1 intervals.
         assert at >= 0.02 * ((received - 1) // 20) - 0.002
+
+
+def test_a_delay_is_never_shorter(site: Site, tmp_path: Path) -> None:
+    """It lasts from the request, not from when the loop began its turn, of which accepting takes 60 ms here."""
+    with pooled_httpd.Server(site.root) as server:
+        server.respond("/a", content=TEN, delay=0.1)
+        # Once it has answered, its thread has its name.
+        assert exchange(server.port, get("/none")).status == 404
+        slow = Injector(thread_named("pooled-loop"), tmp_path / "calls", "accept4:delay_exit=60000")
+        with slow, Raw(server.port) as raw:
+            time.sleep(0.03)
+            begun = time.monotonic()
+            assert raw.send(get("/a")).response().content == TEN
+            assert time.monotonic() - begun >= 0.1
 
 
 @pytest.mark.parametrize(("at", "before"), [("head", 0), ("middle", 5), (3, 3)])

@@ -199,6 +199,12 @@ impl<F> Table<F> {
         std::mem::swap(&mut self.core.canned, canned);
     }
 
+    /// Whether an answer is registered that may have to wait.
+    #[must_use]
+    pub fn has_canned(&self) -> bool {
+        !self.core.canned.is_empty()
+    }
+
     /// Keeps requests there from now on, and gives back what they were kept in before.
     pub fn set_capture(&mut self, capture: &mut Option<Box<Capture>>) {
         std::mem::swap(&mut self.core.capture, capture);

@@ -35,6 +35,10 @@ enum Step {
 impl EventLoop {
     /// The second half of a turn, for one connection.
     pub(super) fn answer(&mut self, slot: u32) {
+        if self.table.has_canned() {
+            // A delay lasts from when the request had come, which may be long after the turn began.
+            self.tell_elapsed_time();
+        }
         let mut file_bytes = 0;
         for _ in 0..STEPS_PER_TURN {
             match self.step(slot) {
