@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support import PATIENCE, Raw, get
+from support import Raw, get
 
 KEYS = [
     *("time", "client", "port", "connection", "request", "line", "status", "bytes", "referer", "agent", "duration"),
 ]
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that another thread or process brings about."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def objects(lines: list[str]) -> list[dict[str, Any]]:

@@ -11,8 +11,6 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +18,10 @@ from typing import Self
 
 import pooled_httpd
 import pytest
-from support import PATIENCE, Raw, exchange, get, need
+from support import PATIENCE, Raw, eventually, exchange, get, need
 
 #: The calls that the sums are made of; they are recorded whether they are made to fail or not.
 SUMMED = ("accept4", "recvfrom", "sendto", "sendmsg", "sendfile")
-
-
-def eventually(holds: Callable[[], bool], what: str = "") -> None:
-    """Wait until something holds that another thread or process brings about."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.002)
 
 
 def fill(path: Path) -> None:

@@ -6,9 +6,8 @@ import numpy as np
 import pandas  # noqa: F401 - it starts threads, which are not those of a test
 import pooled_httpd
 import pyarrow  # noqa: F401 - so does it
-from faults import eventually
 from matplotlib.lines import Line2D
-from support import Raw, exchange, get
+from support import Raw, eventually, exchange, get
 
 
 def recorded(server: pooled_httpd.Server) -> pooled_httpd.StatsRecorder:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,14 @@ PATIENCE = 10.0
 def open_descriptors() -> int:
     """Count the descriptors of this process."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def eventually(holds: Callable[[], bool], what: str = "") -> None:
+    """Wait until something holds that another thread or process brings about."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.002)
 
 
 def threads_left(wanted: int) -> int:

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 import pooled_httpd
 import pytest
-from access_log_lines import ask, eventually, file_objects, objects
+from access_log_lines import ask, file_objects, objects
 from conftest import assert_sound
 from program_output import listening_port
-from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
+from support import PATIENCE, PROGRAM, Program, Raw, Site, eventually, exchange, get
 
 Form: TypeAlias = Literal["common", "combined", "json"]
 

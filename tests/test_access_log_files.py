@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pooled_httpd
 import pytest
-from access_log_lines import ask, eventually, file_objects
+from access_log_lines import ask, file_objects
 from conftest import assert_sound
-from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
+from support import PATIENCE, PROGRAM, Program, Raw, Site, eventually, exchange, get
 
 # Rotation.
 

@@ -142,6 +142,10 @@ async def test_an_idempotent_request_is_repeated_on_a_kept_connection(
     ]
 
 
+#: A timeout that is meant to pass where a server stalls, and nowhere else, in seconds.
+LATE = 0.5
+
+
 async def test_retries_of_ones_own(pooled_httpd: Server, client: aiohttp.ClientSession) -> None:
     """As an application writes them: every failure in its turn, then the answer."""
     faults: list[Fault] = [Reset("start"), CutShort(3), Garbage(b"\x00\r\n"), Stall("start"), Stall("middle")]
@@ -153,7 +157,7 @@ async def test_retries_of_ones_own(pooled_httpd: Server, client: aiohttp.ClientS
     tries = []
     while True:
         try:
-            timeout = aiohttp.ClientTimeout(sock_read=SHORT)
+            timeout = aiohttp.ClientTimeout(sock_read=LATE)
             async with client.post("/api", raise_for_status=True, timeout=timeout) as response:
                 told = await response.json()
             break

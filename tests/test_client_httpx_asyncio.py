@@ -39,7 +39,7 @@ def test_concurrent_requests_share_a_limited_pool(pooled_httpd: Server) -> None:
 def test_a_server_in_the_same_task(pooled_httpd_factory: Any) -> None:  # noqa: ANN401
     """A request begun, waited for at the server, and read: nothing blocks the loop."""
     server: AsyncServer = pooled_httpd_factory().asynchronous()
-    server.respond("/late", delay=0.1, content=b"late")
+    server.respond("/late", delay=0.5, content=b"late")
 
     async def main() -> None:
         async with asynchronous(server.server) as client:

@@ -15,19 +15,9 @@ from typing import Any, Literal
 import pooled_httpd
 import pytest
 from conftest import assert_sound
-from faults import (
-    Injector,
-    assert_exact,
-    assert_serves,
-    connections,
-    descriptors,
-    eventually,
-    settled,
-    tasks,
-    thread_named,
-)
+from faults import Injector, assert_exact, assert_serves, connections, descriptors, settled, tasks, thread_named
 from pooled_httpd.asynchronous import AsyncServer
-from support import PATIENCE, Raw, Site, get
+from support import PATIENCE, Raw, Site, eventually, get
 
 #: What the client gets: its answer as ever; a part of it or nothing, and then the end; an answer of this status.
 Outcome = Literal["served", "cut", "served or cut"] | int

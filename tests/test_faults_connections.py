@@ -12,8 +12,8 @@ from typing import Any
 import pooled_httpd
 import pytest
 from conftest import assert_sound
-from faults import assert_serves, connections, descriptors, eventually, settled, tasks
-from support import PATIENCE, Raw, Site, get
+from faults import assert_serves, connections, descriptors, settled, tasks
+from support import PATIENCE, Raw, Site, eventually, get
 
 #: linux/tcp.h. In repair mode a close sends nothing: the peer's kernel is gone, as after a loss of power.
 TCP_REPAIR = 19

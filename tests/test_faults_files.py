@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pooled_httpd
 import pytest
-from faults import eventually, settled
-from support import Program, Raw, Site, exchange, get, need
+from faults import settled
+from support import Program, Raw, Site, eventually, exchange, get, need
 
 CLIENTS = 8
 #: More than the kernel takes of an answer whose reader has taken no more than its head.

@@ -18,9 +18,9 @@ from pathlib import Path
 import pooled_httpd
 import pytest
 from conftest import assert_sound
-from faults import eventually, fill, tasks
+from faults import fill, tasks
 from program_output import listening_port
-from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
+from support import PATIENCE, PROGRAM, Program, Raw, Site, eventually, exchange, get
 from test_program import make_stuck
 
 #: How long a stop waits for whoever takes the log, in seconds.

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pooled_httpd
 import pytest
-from faults import descriptors, eventually
+from faults import descriptors
 from program_output import listening_port
-from support import PATIENCE, PROGRAM, Program, Raw, Site, exchange, get
+from support import PATIENCE, PROGRAM, Program, Raw, Site, eventually, exchange, get
 from test_lifecycle import python
 
 #: What means nothing to the server, and ends no program.

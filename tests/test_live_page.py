@@ -13,10 +13,9 @@ import pooled_httpd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import assert_sound
-from faults import eventually
 from live import INTERVAL, STATES, Live, busy, percentile, seconds
 from playwright.sync_api import Browser, BrowserContext, Locator
-from support import ROOT, Raw, exchange, get
+from support import ROOT, Raw, eventually, exchange, get
 
 WWW = ROOT / "www"
 

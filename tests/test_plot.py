@@ -11,14 +11,13 @@ import pandas  # noqa: F401 - it starts threads, which are not those of a test
 import pooled_httpd
 import pyarrow  # noqa: F401 - so does it
 import pytest
-from faults import eventually
 from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from pooled_httpd import plotting
 from pooled_httpd.recorder import Sample, windows
 from recordings import recorded, values
-from support import ROOT, Raw, Site, exchange, get
+from support import ROOT, Raw, Site, eventually, exchange, get
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 
 import pooled_httpd
 import pytest
-from faults import eventually
 from pooled_httpd.prometheus import StatsCollector
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from support import Raw, Site, exchange, get
+from support import Raw, Site, eventually, exchange, get
 
 #: What differs between a scrape through the server, which counts itself as under way, and one beside it.
 UNDER_WAY = {

@@ -16,10 +16,9 @@ import pandas  # noqa: F401 - it starts threads, which are not those of a test
 import pooled_httpd
 import pyarrow  # noqa: F401 - so does it
 import pytest
-from faults import eventually
 from pooled_httpd.recorder import _end_all, change
 from recordings import recorded, values
-from support import PATIENCE, Site, exchange, get
+from support import PATIENCE, Site, eventually, exchange, get
 
 
 def run(code: str, *, limit: float = PATIENCE * 3) -> subprocess.CompletedProcess[str]:

@@ -52,10 +52,19 @@ def test_a_delay_ends_when_it_should_and_keeps_nothing_before_it_waiting(server:
         started = time.monotonic()
         raw.send(get("/a.txt") + get("/late") + get("/a.txt"))
         assert raw.response().content == b"hello\n"
-        assert server.stats().states["PROCESSING"] == 1
         assert raw.response().content == CONTENT
         assert DELAY <= time.monotonic() - started < PATIENCE / 2
         assert raw.response().content == b"hello\n"
+
+
+def test_who_is_kept_waiting_is_processed(server: pooled_httpd.Server) -> None:
+    """Until the client goes, for what waits for ever."""
+    server.respond("/never", fault=Stall("start"))
+    with Raw(server.port) as raw:
+        raw.send(get("/a.txt") + get("/never"))
+        assert raw.response().content == b"hello\n"
+        assert server.expect_stats(states=lambda states: states["PROCESSING"] == 1).total_requests == 1
+    server.expect_stats(active_connections=0)
 
 
 def test_an_answer_is_given_as_often_as_it_was_asked_for(server: pooled_httpd.Server) -> None:

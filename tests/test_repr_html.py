@@ -9,9 +9,8 @@ from typing import Protocol
 
 import pooled_httpd
 import pytest
-from faults import eventually
 from playwright.sync_api import sync_playwright
-from support import Raw, Site, exchange, get, need
+from support import Raw, Site, eventually, exchange, get, need
 
 #: HTML elements without an end.
 VOID = {"br", "hr", "img", "input", "link", "meta"}

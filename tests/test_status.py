@@ -9,9 +9,8 @@ from contextlib import ExitStack
 import pooled_httpd
 import pytest
 from conftest import assert_sound
-from faults import eventually
 from prometheus_client.parser import text_string_to_metric_families
-from support import PATIENCE, Raw, Site, exchange, get
+from support import PATIENCE, Raw, Site, eventually, exchange, get
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,6 @@ import pooled_httpd
 import pytest
 from pooled_httpd._waiting import Wait, Wanted
 from pooled_httpd.errors import StateError, WaitTimeoutError
-from pooled_httpd.faults import Dribble
 from support import PATIENCE, Raw, exchange, get
 
 Server = pooled_httpd.Server
@@ -37,13 +38,14 @@ def test_wait_for_waits(httpd: Server) -> None:
 
 def test_wait_for_waits_for_the_end_of_an_answer(httpd: Server) -> None:
     """One that has begun and goes on is none yet; then it is among what comes back."""
-    httpd.respond("/slow", content=b"x" * 50, fault=Dribble(20, 0.02))
-    with Raw(httpd.port) as raw:
+    httpd.respond("/slow", content=b"x" * 10_000_000)
+    with Raw(httpd.port, receive_buffer=4096) as raw:
         raw.send(get("/slow"))
         httpd.expect_stats(total_requests=1, states=lambda states: states["SENDING_RESPONSE"] == 1)
         with pytest.raises(pooled_httpd.WaitTimeoutError, match="waited 0 s for 1 requests; 0 came"):
             httpd.wait_for(1, timeout=0)
-        assert [got.bytes_sent for got in httpd.wait_for(1)] == [50]
+        raw.response()
+        assert [got.bytes_sent for got in httpd.wait_for(1)] == [10_000_000]
 
 
 def test_wait_for_tells_what_came_instead(httpd: Server) -> None:
@@ -76,18 +78,22 @@ def test_waits_without_records(pooled_httpd_factory: Any) -> None:  # noqa: ANN4
         server.wait_for(1, path="/a")
 
 
+def interrupted(wait: Callable[[], object]) -> None:
+    """Wait, and press Ctrl+C meanwhile."""
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        wait()
+    finally:
+        timer.join()
+
+
 def test_ctrl_c_ends_a_wait(httpd: Server) -> None:
     """KeyboardInterrupt within the wait."""
-    timer = threading.Timer(0.05, os.kill, (os.getpid(), 2))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
-        httpd.wait_for(1, timeout=PATIENCE)
-    timer.join()
-    timer = threading.Timer(0.05, os.kill, (os.getpid(), 2))
-    timer.start()
+        interrupted(lambda: httpd.wait_for(1, timeout=PATIENCE))
     with pytest.raises(KeyboardInterrupt):
-        httpd.wait_for(1, path="/x", timeout=PATIENCE)
-    timer.join()
+        interrupted(lambda: httpd.wait_for(1, path="/x", timeout=PATIENCE))
 
 
 def test_expect_stats_compares(httpd: Server) -> None:
