@@ -161,6 +161,7 @@ def test_the_flags_of_http_server_are_taken(site: Site) -> None:
         (("0", "-b", "127.0.0.1"), site.root),
         (("-b127.0.0.1", "-d", str(site.root), "0"), ROOT),
         (("0", "--bind=127.0.0.1", "--directory", "site"), site.root.parent),
+        (("0", "--bind=127.0.0.1", "--docroot", "site"), site.root.parent),
         (("--port", "0", "--bind", "127.0.0.1", "-p", "HTTP/1.1"), site.root),
     ):
         with piped(*words, cwd=cwd) as program:

@@ -39,7 +39,7 @@ def test_fails(pooled_httpd):
     # Where CI is set, the summary repeats each error in full.
     text = output(result).partition("short test summary")[0]
     assert (
-        text.count("1 connection is still open: a client has not been closed (or set pooled_httpd_leaks = ignore)") == 1
+        text.count("1 connection is still open: a client has not been closed (or set pooled_httpd_leaks = ignore,") == 1
     )
     assert text.count("2 connections are still open: a client has not been closed") == 1
     assert "[CONN 0] Parsed: GET /kept HTTP/1.1" in text
@@ -150,6 +150,42 @@ def test_a_wrong_setting_is_an_error_of_usage(run: RunPytest) -> None:
     result = run("def test_it(): pass", "-o", "pooled_httpd_leaks=warn")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "pooled_httpd_leaks: 'warn' is neither 'error' nor 'ignore'" in result.stderr.str()
+
+
+def test_a_marker_says_what_a_leak_is(run: RunPytest) -> None:
+    """For a test, a class or a module, whatever the setting is; a wrong one is an error."""
+    result = run(
+        """
+import socket
+kept = []
+
+def leak(httpd):
+    kept.append(socket.create_connection(("127.0.0.1", httpd.port)))
+    httpd.expect_stats(total_connections=1, timeout=10)
+
+@pytest.mark.pooled_httpd_leaks("error")
+def test_error(pooled_httpd):
+    leak(pooled_httpd)
+
+def test_ignored(pooled_httpd):
+    leak(pooled_httpd)
+
+@pytest.mark.pooled_httpd_leaks("ignore")
+class TestAll:
+    def test_ignored(self, pooled_httpd):
+        leak(pooled_httpd)
+
+@pytest.mark.pooled_httpd_leaks("warn")
+def test_wrong(pooled_httpd):
+    pass
+""",
+        "--strict-markers",
+        "-o",
+        "pooled_httpd_leaks=ignore",
+    )
+    result.assert_outcomes(passed=4, errors=2)
+    assert "1 connection is still open" in output(result)
+    assert "@pytest.mark.pooled_httpd_leaks takes one of 'error' and 'ignore'" in output(result)
 
 
 def test_a_violated_invariant_is_an_error(run: RunPytest) -> None:

@@ -107,6 +107,13 @@ def test_use_after_destroy_is_told(site: Site) -> None:
         destroyed_within.destroy()
 
 
+def test_a_name_that_leads_nowhere_is_a_bind_error(site: Site) -> None:
+    """Without a number of the system's, which has none for it."""
+    with pytest.raises(pooled_httpd.BindError, match=r"^cannot listen on no\.such\.invalid port 0: ") as caught:
+        pooled_httpd.Server(site.root, host="no.such.invalid")
+    assert caught.value.errno is None
+
+
 def test_a_server_lives_once(site: Site) -> None:
     """Started twice, or after its stop: StateError; options are set before it runs."""
     server = pooled_httpd.Server(site.root)
@@ -114,15 +121,21 @@ def test_a_server_lives_once(site: Site) -> None:
     with server:
         assert server.is_running
         assert repr(server).endswith("running>")
-        with pytest.raises(pooled_httpd.StateError, match="started already"):
+        with pytest.raises(pooled_httpd.StateError, match="started already, and runs: nothing else has to start it"):
             server.start()
         with pytest.raises(pooled_httpd.StateError, match="only before the server runs"):
             pooled_httpd.server_set_timeout(server, 1)
     assert not server.is_running
     assert repr(server).endswith("stopped>")
-    with pytest.raises(pooled_httpd.StateError, match="started already"):
+    with pytest.raises(pooled_httpd.StateError, match="started already, and has ended; create another one"):
         server.start()
     server.destroy()
+
+
+def test_options_have_names(site: Site) -> None:
+    """A TypeError says so of the port, which http.server's class has in another place."""
+    with pytest.raises(TypeError, match=r"by their names, the port too: Server\(docroot, port=8080\)"):
+        pooled_httpd.Server(site.root, 8080)  # type: ignore[call-arg]
 
 
 def test_the_setters_take_effect_and_refuse_what_is_wrong(site: Site) -> None:

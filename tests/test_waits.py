@@ -106,9 +106,26 @@ def test_expect_stats_compares(httpd: Server) -> None:
         responses={200: 1, 404: 1},
         bytes_sent=range(100, 1000),
         peak_pool_usage=lambda usage: usage > 0,
-        uptime=lambda seconds: seconds >= 0,
+        uptime=range(60),
     )
     assert stats.total_requests == 2
+    assert 0 < stats.uptime < 60
+    with pytest.raises(pooled_httpd.StatsMismatchError, match=r"uptime  is \d+\.\d+, not within range\(1000, 2000\)"):
+        httpd.expect_stats(timeout=0, uptime=range(1000, 2000))
+
+
+def test_expect_stats_waits_for_what_a_function_looks_for(httpd: Server) -> None:
+    """The count of a status is not there until an answer has had it."""
+    thread = threading.Timer(0.02, exchange, (httpd.port, get("/b")))
+    thread.start()
+    assert httpd.expect_stats(timeout=PATIENCE, responses=lambda responses: responses[404] == 1).total_requests == 1
+    thread.join()
+
+    def teapots(responses: dict[int, int]) -> bool:
+        return responses[418] == 1
+
+    with pytest.raises(pooled_httpd.StatsMismatchError, match=r"responses  is \{404: 1\}, not as teapots wants it"):
+        httpd.expect_stats(timeout=0, responses=teapots)
 
 
 def test_expect_stats_tells_each_difference(httpd: Server) -> None:

@@ -10,7 +10,7 @@ class OptionError(PooledHttpdError, ValueError):
 
 
 class BindError(PooledHttpdError, OSError):
-    """The address cannot be bound; ``errno`` says why (EADDRINUSE where the port is taken)."""
+    """The address cannot be bound; ``errno`` says why: EADDRINUSE where the port is taken, None for an unknown name."""
 
 
 class RootError(PooledHttpdError, OSError):

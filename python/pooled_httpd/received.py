@@ -21,7 +21,7 @@ class Fields:
     """The field lines of a request, in their order: a name may stand more than once, and its case does not matter.
 
     ``fields["host"]`` is the first value of that name (KeyError where there is none), ``fields.get(name)`` the same or
-    None, ``fields.all(name)`` all of them; iterated over, it is pairs of name and value as they were received.
+    None, ``fields.all(name)`` all of them; ``fields.items()``, or iterating, gives pairs of name and value as received.
     """
 
     __slots__ = ("_lines",)
@@ -52,6 +52,10 @@ class Fields:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Iterate over the pairs of name and value."""
         return iter(self._lines)
+
+    def items(self) -> list[tuple[str, str]]:
+        """Return the pairs of name and value, as a mapping would; a name may be in more than one."""
+        return list(self._lines)
 
     def __len__(self) -> int:
         """Return the number of field lines."""

@@ -42,6 +42,7 @@ _UNUSED_SERVERS = 4
 _RECORD_BYTES = 1 << 20
 
 _LEAKS = "pooled_httpd_leaks"
+_LEAKS_ARE = ("error", "ignore")
 _SERVERS = pytest.StashKey["list[Server]"]()
 _OWN_ROOT = pytest.StashKey[Path]()
 _LOG = pytest.StashKey[pytest.LogCaptureFixture]()
@@ -67,9 +68,24 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[st
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a setting that there is not."""
-    if config.getini(_LEAKS) not in ("error", "ignore"):
+    """Add the marker; refuse a setting that there is not."""
+    config.addinivalue_line(
+        "markers", f'{_LEAKS}(what): "error" or "ignore", for what a test leaves open, whatever the setting is'
+    )
+    if config.getini(_LEAKS) not in _LEAKS_ARE:
         raise pytest.UsageError(f"{_LEAKS}: {config.getini(_LEAKS)!r} is neither 'error' nor 'ignore'")
+
+
+def _leaks_are(item: pytest.Item) -> str:
+    """Return what a leak of this test is: what its marker says, or the setting."""
+    marker = item.get_closest_marker(_LEAKS)
+    if marker is None:
+        setting: str = item.config.getini(_LEAKS)
+        return setting
+    if len(marker.args) != 1 or marker.args[0] not in _LEAKS_ARE or marker.kwargs:
+        pytest.fail(f"@pytest.mark.{_LEAKS} takes one of 'error' and 'ignore'", pytrace=False)
+    what: str = marker.args[0]
+    return what
 
 
 class _Servers:
@@ -174,8 +190,8 @@ def pooled_httpd(
     """A running server, as good as new: its document root is empty, nothing is registered, counted, recorded or told.
 
     It is the session's server, reset. After the test no invariant may have been violated, and after one that passed no
-    connection may be open (setting ``pooled_httpd_leaks``): one that fails, is expected to, or is skipped on the way
-    keeps its clients. Where a test fails, its report has the requests, the story and the statistics.
+    connection may be open (setting and marker ``pooled_httpd_leaks``): one that fails, is expected to, or is skipped on
+    the way keeps its clients. Where a test fails, its report has the requests, the story and the statistics.
     """
     # No other directory is the plugin's to empty.
     if request.config.stash.get(_OWN_ROOT, None) == Path(pooled_httpd_root):
@@ -249,7 +265,7 @@ def _check(item: pytest.Item, server: Server) -> None:
     if not _runs(server):
         return
     # A test that did not come to its end, be it expected to fail or skipped, keeps its clients alive in its traceback.
-    if item.config.getini(_LEAKS) == "error" and not item.stash.get(_WAS_CUT_SHORT, False):
+    if _leaks_are(item) == "error" and not item.stash.get(_WAS_CUT_SHORT, False):
         leaked = _wait_for_the_end_of_connections(server, _PATIENCE / 10)
         if leaked:
             # An exception that the test has caught, or a client has logged, holds on to that client.
@@ -258,7 +274,7 @@ def _check(item: pytest.Item, server: Server) -> None:
         if leaked:
             pytest.fail(
                 f"{leaked} connection{'s are' if leaked > 1 else ' is'} still open: a client has not been closed "
-                f"(or set {_LEAKS} = ignore)\n{_told(server)}",
+                f"(or set {_LEAKS} = ignore, or mark the test with {_LEAKS}('ignore'))\n{_told(server)}",
                 pytrace=False,
             )
     _check_invariants(server)

@@ -170,7 +170,7 @@ fn set_protocol(matches: &ArgMatches, options: &mut Options) -> Result<(), Strin
         }
         Some("HTTP/1.0") => options.set("keep_alive", Value::Switch(false)).map_err(|error| error.to_string()),
         Some(other) => Err(format!(
-            "protocol: {other:?} is not allowed; it takes HTTP/1.1, or HTTP/1.0, which is --keep-alive=off"
+            "protocol: {other:?} is not allowed; it takes HTTP/1.1, or HTTP/1.0, which is --keep-alive=off; a port is --port"
         )),
     }
 }

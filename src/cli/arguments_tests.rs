@@ -167,7 +167,10 @@ fn a_wrong_command_line_is_told() {
         ("-d a b", "docroot: it is given twice, by --directory and as the last word"),
         ("80 a -d b", "docroot: it is given twice"),
         ("--bind ::1 --host ::1", "the argument '--host <ADDRESS>' cannot be used multiple times"),
-        ("-p HTTP/2", "protocol: \"HTTP/2\" is not allowed; it takes HTTP/1.1, or HTTP/1.0, which is --keep-alive=off"),
+        (
+            "-p HTTP/2",
+            "protocol: \"HTTP/2\" is not allowed; it takes HTTP/1.1, or HTTP/1.0, which is --keep-alive=off; a port is --port",
+        ),
         ("-p HTTP/1.0 --keep-alive", "protocol: HTTP/1.0 is --keep-alive=off here, and --keep-alive is on"),
         ("--cgi", "there is no CGI here, only files are served; leave --cgi out"),
         ("--tls-cert a --tls-key b", "there is no TLS here; let a proxy that has it stand before this server"),

@@ -87,7 +87,7 @@ fn option(spec: &OptionSpec) -> Arg {
         Kind::FileName => "FILE",
     };
     let is_host = spec.name == "host";
-    let default = if is_host { "0.0.0.0" } else { spec.default };
+    let default = spec.default.split(" (from Python").next().unwrap_or_default();
     let (help, default) = (spec.help, format!("[default: {default}]"));
     let argument = Arg::new(spec.name)
         .long(flag(spec.name))
@@ -121,6 +121,7 @@ fn operands() -> [Arg; 3] {
         Arg::new("directory")
             .short('d')
             .long("directory")
+            .visible_alias("docroot")
             .value_name("DOCROOT")
             .value_hint(ValueHint::DirPath)
             .allow_hyphen_values(true)

@@ -22,7 +22,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "port",
         kind: Kind::Integer(0, 65_535),
-        default: "8080",
+        default: "8080 (from Python any free one)",
         help: "The TCP port; 0 takes any free one",
     },
     OptionSpec {

@@ -23,7 +23,11 @@ pub(super) fn from_start_error(py: Python<'_>, error: &StartError) -> PyErr {
             io::ErrorKind::NotADirectory => exception(py, "RootNotADirectoryError", (number(cause), message)),
             _ => exception(py, "RootError", (number(cause), message)),
         },
-        StartError::Bind(_, error) => exception(py, "BindError", (number(&error.cause), message)),
+        StartError::Bind(_, error) => match number(&error.cause) {
+            Some(number) => exception(py, "BindError", (number, message)),
+            // A name that leads nowhere; its cause has no number.
+            None => exception(py, "BindError", (message,)),
+        },
         StartError::AccessLog(_, cause) => exception(py, "AccessLogError", (number(cause), message)),
         StartError::State(_) => exception(py, "StateError", (message,)),
         StartError::Memory(_) => exception(py, "SystemRefusedError", (Errno::NOMEM.raw_os_error(), message)),

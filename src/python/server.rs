@@ -131,13 +131,21 @@ impl Drop for PyServer {
 #[pymethods]
 impl PyServer {
     #[new]
-    #[pyo3(signature = (docroot, *, port = None, **options))]
+    #[pyo3(
+        signature = (docroot, *unnamed, port = None, **options),
+        text_signature = "(docroot, *, port=None, **options)",
+    )]
     fn new(
         py: Python<'_>,
         docroot: &Bound<'_, PyAny>,
+        unnamed: &Bound<'_, PyTuple>,
         port: Option<&Bound<'_, PyAny>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        if !unnamed.is_empty() {
+            let message = "Server() takes options by their names, the port too: Server(docroot, port=8080)";
+            return Err(PyTypeError::new_err(message));
+        }
         let any_port = 0_u16.into_pyobject(py)?.into_any();
         Self::create(py, port.unwrap_or(&any_port), docroot, options)
     }

@@ -195,8 +195,13 @@ impl Server {
             match std::mem::replace(&mut *life, Life::Starting { stop_wanted: false }) {
                 Life::Created(prepared) => prepared,
                 other => {
+                    let runs = matches!(other, Life::Starting { .. } | Life::Running(_));
                     *life = other;
-                    return Err(StartError::State("the server has been started already; create another one"));
+                    return Err(StartError::State(if runs {
+                        "the server has been started already, and runs: nothing else has to start it"
+                    } else {
+                        "the server has been started already, and has ended; create another one"
+                    }));
                 }
             }
         };
