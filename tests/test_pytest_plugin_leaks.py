@@ -227,7 +227,7 @@ def test_a_root_for_each_test_does_not_keep_each_server(run: RunPytest) -> None:
     """Few are kept that nobody uses; the session's is."""
     result = run("""
 import os
-tasks = []
+open_then = []
 
 @pytest.fixture
 def pooled_httpd_root(tmp_path):
@@ -243,9 +243,9 @@ def test_it(shared, pooled_httpd, turn):
     pooled_httpd.write("a", str(turn))
     with urllib.request.urlopen(pooled_httpd.url_for("a"), timeout=10) as response:
         assert response.read() == str(turn).encode()
-    tasks.append(len(os.listdir("/proc/self/task")))
+    open_then.append(len(os.listdir("/proc/self/fd")))
 
-def test_the_threads():
-    assert tasks[-1] == tasks[6] > tasks[0]
+def test_the_descriptors():
+    assert open_then[-1] == open_then[6] > open_then[0]
 """)
     result.assert_outcomes(passed=13)
