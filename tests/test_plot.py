@@ -81,6 +81,20 @@ def test_the_plot_shows_what_was_recorded(site: Site) -> None:
     assert total == pytest.approx(recorder.samples[-1].stats.bytes_sent, rel=1e-6)
 
 
+def test_marks_stand_as_they_were_written(server: pooled_httpd.Server) -> None:
+    """Whatever a formula of matplotlib or TeX would make of them; one that is none is no error."""
+    notes = ["$$", "costs $5, then $6", r"\frac", "100 % of max_connections"]
+    with server.record_stats() as recorder:
+        for note in notes:
+            recorder.mark(note)
+    with mpl.rc_context({"text.usetex": True}):
+        axis = charts(recorder)["Connections by state"]
+    drawn = [text for text in axis.texts if text.get_text() in notes]
+    assert [text.get_text() for text in drawn] == notes
+    assert not any(text.get_parse_math() or text.get_usetex() for text in drawn)
+    recorder.plot().savefig(io.BytesIO())
+
+
 def test_the_plot_follows_the_page(server: pooled_httpd.Server, tmp_path: Path) -> None:
     """Light, dark, or matplotlib's own style; and only those."""
     recorder = recorded(server)

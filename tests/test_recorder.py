@@ -235,6 +235,15 @@ def test_wrong_values_are_told(server: pooled_httpd.Server, name: str, value: ob
         server.record_stats(**{name: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("value", [3, None, b"bytes", "half a pair: \ud800"])
+def test_a_mark_is_text(server: pooled_httpd.Server, value: object) -> None:
+    """What is none is told at once, and no plot fails because of it afterwards."""
+    with server.record_stats() as recorder:
+        with pytest.raises(pooled_httpd.OptionError, match="^text: "):
+            recorder.mark(value)  # type: ignore[arg-type]
+    assert recorder.marks == ()
+
+
 def test_rows_have_the_same_columns_and_the_statistics(server: pooled_httpd.Server) -> None:
     """All of the statistics are in each row, groups flat, and the rows fit JSON."""
     recorder = recorded(server)

@@ -321,6 +321,9 @@ class _Drawing:
                     va="center",
                     fontsize=8.5,
                     bbox=behind,
+                    # It is somebody's text, and no formula: a dollar stands for itself.
+                    parse_math=False,
+                    usetex=False,
                 )
 
     def _dress(self, axis: Axes, title: str, unit: str) -> None:

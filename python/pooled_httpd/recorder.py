@@ -18,6 +18,7 @@ from itertools import pairwise
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pooled_httpd import _checks
 from pooled_httpd._checks import number_of_seconds, whole_number
 from pooled_httpd.errors import PooledHttpdError, StateError
 from pooled_httpd.latency import latency_percentile
@@ -210,7 +211,11 @@ class StatsRecorder:
                 self._recording.take()
 
     def mark(self, text: str) -> None:
-        """Note what happens now: the plot shows it. Of more than 100 marks the oldest go."""
+        """Note what happens now: the plot shows it, letter by letter. Of more than 100 marks the oldest go.
+
+        Raises OptionError (a ValueError) for what is no text, or none that UTF-8 can hold.
+        """
+        _checks.text("text", text)
         note = Mark(time.monotonic(), time.time(), text)
         with self._recording.lock:
             self._marks.append(note)
