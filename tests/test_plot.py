@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas  # noqa: F401 - it starts threads, which are not those of a test
 import pooled_httpd
 import pyarrow  # noqa: F401 - so does it
@@ -14,7 +15,8 @@ import pytest
 from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from pooled_httpd import plotting
+from matplotlib.patches import StepPatch
+from pooled_httpd import faults, plotting
 from pooled_httpd.recorder import Sample, windows
 from recordings import recorded, values
 from support import ROOT, Raw, Site, eventually, exchange, get
@@ -79,6 +81,25 @@ def test_the_plot_shows_what_was_recorded(site: Site) -> None:
     spans = [later.monotonic - earlier.monotonic for earlier, later in windows(recorder.samples, plotting.MOST_WINDOWS)]
     total = sum(rate * span for rate, span in zip(values(sent), spans, strict=True))
     assert total == pytest.approx(recorder.samples[-1].stats.bytes_sent, rel=1e-6)
+
+
+def test_every_answer_is_drawn(server: pooled_httpd.Server) -> None:
+    """Also those of a status of no class, and those without one: together they are ``other``."""
+    server.respond("/odd", status=999, times=2)
+    server.respond("/closed", fault=faults.Close(), times=1)
+    with server.record_stats() as recorder:
+        assert [exchange(server.port, get(path)).status for path in ("/odd", "/odd", "/a.txt")] == [999, 999, 200]
+        with Raw(server.port) as raw:
+            assert raw.send(get("/closed")).closed()
+    assert recorder.samples[-1].stats.as_dict()["responses"] == {0: 1, 200: 1, 999: 2}
+    assert recorder.to_dicts()[-1]["responses.0"] == 1
+    axis = charts(recorder)["Answers by class"]
+    drawn = {}
+    for stairs in axis.findobj(StepPatch):
+        tops, edges, bottoms = stairs.get_data()
+        drawn[stairs.get_label()] = sum((tops - bottoms) * np.diff(edges))
+    assert drawn == {"2xx": pytest.approx(1), "other": pytest.approx(3)}
+    assert axis.get_legend_handles_labels()[1] == list(drawn)
 
 
 def test_marks_stand_as_they_were_written(server: pooled_httpd.Server) -> None:
@@ -167,7 +188,7 @@ def test_the_colours_can_be_told_apart(name: str) -> None:
     for matrix in BLIND.values():
         for one, other in combinations(theme.states, 2):
             assert distance(one, other, matrix) > 0.13, (one, other)
-        for one, other in combinations((theme.blue, theme.green, theme.orange, theme.purple), 2):
+        for one, other in combinations((theme.blue, theme.green, theme.orange, theme.purple, theme.text), 2):
             assert distance(one, other, matrix) > 0.13, (one, other)
 
 

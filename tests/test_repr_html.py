@@ -131,6 +131,9 @@ def test_a_server_shows_its_life(site: Site) -> None:
         assert facts["pool of a request"].strip() == f"{used} B on average, {used} B at most, of 2,048 B"
         assert facts["answers"] == "1 (2xx: 1)"
         assert facts["invariants"].endswith("checks held, none was violated")
+        server.respond("/odd", status=600)
+        exchange(server.port, get("/odd"))
+        assert read(server).facts["answers"] == "2 (2xx: 1, other: 1)"
         assert facts["memory"].startswith(f"{server.memory['total'] / 2**20:,.1f} MiB")
     assert read(server).facts["state"].startswith("● stopped")
     server.destroy()

@@ -287,7 +287,11 @@ class ServerStats:
         (from, to, count): both bounds in seconds, the upper one excluded; only buckets that are not empty.
         """
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain dicts, lists and numbers."""
+        """Everything as plain dicts, lists and numbers, by the names of the properties.
+
+        ``responses`` has every code that occurred: also 600 to 999, where they were registered, and 0 for what was
+        registered to be sent without a status line, or not at all.
+        """
     def __sub__(self, earlier: ServerStats, /) -> ServerStats: ...
     def __rsub__(self, later: ServerStats, /) -> ServerStats: ...
     def __eq__(self, other: object, /) -> bool: ...

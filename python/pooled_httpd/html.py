@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pooled_httpd.errors import PooledHttpdError
 from pooled_httpd.latency import latency_percentile
-from pooled_httpd.recorder import change, windows
+from pooled_httpd.recorder import by_class, change, windows
 
 if TYPE_CHECKING:
     from pooled_httpd._native import ServerStats
@@ -247,10 +247,7 @@ def _meter(value: int, limit: int, peak: int, unit: str = "", now: str = "now") 
 
 
 def _by_class(responses: dict[int, int]) -> str:
-    counts: dict[int, int] = {}
-    for status, count in responses.items():
-        counts[status // 100] = counts.get(status // 100, 0) + count
-    told = ", ".join(f"{first}xx: {count:,}" for first, count in sorted(counts.items()))
+    told = ", ".join(f"{name}: {count:,}" for name, count in by_class(responses).items())
     return f" ({told})" if told else ""
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from pooled_httpd.errors import OptionError
 from pooled_httpd.latency import latency_percentile
-from pooled_httpd.recorder import Mark, Sample, change, windows
+from pooled_httpd.recorder import Mark, Sample, by_class, change, windows
 
 if TYPE_CHECKING:
     from pooled_httpd._native import ServerStats
@@ -200,10 +200,17 @@ class _Drawing:
 
     def _answers(self, axis: Axes) -> None:
         theme = self.theme
-        kinds = {2: ("2xx", theme.blue), 3: ("3xx", theme.green), 4: ("4xx", theme.orange), 5: ("5xx", theme.purple)}
+        colours = {
+            "2xx": theme.blue,
+            "3xx": theme.green,
+            "4xx": theme.orange,
+            "5xx": theme.purple,
+            "other": theme.text,
+        }
+        classes = [by_class(step.responses) for step in self.changes]
         bottom = [0.0] * len(self.windows)
-        for first, (label, colour) in kinds.items():
-            counts = [sum(n for code, n in step.responses.items() if code // 100 == first) for step in self.changes]
+        for label, colour in colours.items():
+            counts = [found.get(label, 0) for found in classes]
             if not any(counts):
                 continue
             top = [low + count / span for low, count, span in zip(bottom, counts, self.spans, strict=True)]

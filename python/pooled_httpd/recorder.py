@@ -247,9 +247,10 @@ class StatsRecorder:
 
         ``seconds`` since the first sample; ``monotonic`` and ``wall``, in seconds; the statistics by their names, with
         those of a group flat, such as ``states.PROCESSING``, ``responses.200``, ``rejects.bare_lf`` (0 where they
-        appear later only) and ``timeouts.header``; ``latency``, the histogram; and ``latency_p50``, ``latency_p90`` and
-        ``latency_p99`` in seconds, of the requests since the row before (None where there was none). Counters count
-        from the server's start, or its last :meth:`Server.reset`.
+        appear later only) and ``timeouts.header``, with ``responses.0`` for registered answers without a status line;
+        ``latency``, the histogram; and ``latency_p50``, ``latency_p90`` and ``latency_p99`` in seconds, of the requests
+        since the row before (None where there was none). Counters count from the server's start, or its last
+        :meth:`Server.reset`.
         """
         samples = self.samples
         told = [sample.stats.as_dict() for sample in samples]
@@ -308,6 +309,9 @@ class StatsRecorder:
     def plot(self, *, theme: Literal["light", "dark"] | None = None) -> Figure:
         """Draw connections by state, answers, bytes, pools and latencies over time, and return the figure.
 
+        Answers are drawn by class, 2xx to 5xx; those that were registered with another status, or without a status
+        line, are ``other``.
+
         ``theme`` is that of the page; without it the figure follows matplotlib's own style, such as
         ``dark_background``. The figure is not one of pyplot's: nothing needs to be closed, and no display is needed. A
         notebook shows it where it is a cell's last value; ``savefig`` writes it to a file.
@@ -354,6 +358,14 @@ def change(earlier: ServerStats, later: ServerStats) -> ServerStats:
     difference = later - earlier
     counted = (difference.invariant_checks_passed, difference.bytes_received, difference.pool_resets)
     return later if min(counted) < 0 else difference
+
+
+def by_class(responses: dict[int, int]) -> dict[str, int]:
+    """Answers by class, as far as they occurred: 2xx to 5xx, and ``other`` for other codes and no status line (0)."""
+    counts = dict.fromkeys(("2xx", "3xx", "4xx", "5xx", "other"), 0)
+    for code, count in responses.items():
+        counts[f"{code // 100}xx" if 200 <= code < 600 else "other"] += count
+    return {name: count for name, count in counts.items() if count}
 
 
 def _in_order(keys: Iterable[int | str]) -> list[int | str]:
