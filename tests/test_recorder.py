@@ -101,6 +101,25 @@ def test_it_survives_the_servers_stop(site: Site) -> None:
     assert recorder.plot().get_axes()
 
 
+@pytest.mark.parametrize("was_started", [True, False])
+def test_a_server_that_has_ended_is_not_recorded_for_ever(site: Site, was_started: bool) -> None:
+    """Its last statistics are one sample, and no thread waits for more, whether it ever ran or not."""
+    server = pooled_httpd.Server(site.root, log_level="off")
+    if was_started:
+        with server:
+            exchange(server.port, get("/a.txt"))
+    server.stop()
+    with server.record_stats(interval=0.001) as recorder:
+        assert not recorder.is_recording
+        assert not any(thread.name == "pooled-recorder" for thread in threading.enumerate())
+    assert [sample.stats.total_requests for sample in recorder.samples] == [int(was_started)]
+    waiting = pooled_httpd.Server(site.root, log_level="off")
+    with waiting.record_stats(interval=0.001) as recorder:
+        eventually(lambda: len(recorder) > 2)
+        waiting.stop()
+        eventually(lambda: not recorder.is_recording)
+
+
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_destroyed_server_ends_it(site: Site) -> None:
     """Whatever the recorder is at then, nothing is raised in its thread."""
@@ -238,9 +257,8 @@ def test_wrong_values_are_told(server: pooled_httpd.Server, name: str, value: ob
 @pytest.mark.parametrize("value", [3, None, b"bytes", "half a pair: \ud800"])
 def test_a_mark_is_text(server: pooled_httpd.Server, value: object) -> None:
     """What is none is told at once, and no plot fails because of it afterwards."""
-    with server.record_stats() as recorder:
-        with pytest.raises(pooled_httpd.OptionError, match="^text: "):
-            recorder.mark(value)  # type: ignore[arg-type]
+    with server.record_stats() as recorder, pytest.raises(pooled_httpd.OptionError, match=r"^text: "):
+        recorder.mark(value)  # type: ignore[arg-type]
     assert recorder.marks == ()
 
 

@@ -18,9 +18,9 @@ from itertools import pairwise
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pooled_httpd import _checks
+from pooled_httpd import _checks, _native
 from pooled_httpd._checks import number_of_seconds, whole_number
-from pooled_httpd.errors import PooledHttpdError, StateError
+from pooled_httpd.errors import PooledHttpdError, ServerFailedError, StateError
 from pooled_httpd.latency import latency_percentile
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ class _Recording:
         #: Held for as long as it takes to add or copy, never while the server is asked.
         self.lock = threading.Lock()
         self.samples: list[Sample] = []
-        self.has_run = False
 
     def take(self) -> bool:
         """Take a sample. False where there will be nothing new after it."""
@@ -88,7 +87,7 @@ class _Recording:
             return False
         try:
             # In this order: what is counted last is in the last sample.
-            is_running = server.is_running
+            is_over = has_ended(server)
             sample = Sample(time.monotonic(), time.time(), server.stats())
         except PooledHttpdError:
             # It was destroyed, or this is a forked child.
@@ -99,8 +98,7 @@ class _Recording:
                 self.samples = self.samples[::2]
                 self.interval *= 2
             self.samples.append(sample)
-        self.has_run = self.has_run or is_running
-        return is_running or not self.has_run
+        return not is_over
 
     def run(self) -> None:
         """Take samples until it is over."""
@@ -180,8 +178,8 @@ class StatsRecorder:
     def start(self) -> None:
         """Take the first sample and go on; while it records nothing happens.
 
-        After :meth:`stop` it goes on with the same record. Raises StateError (a RuntimeError) where the server was
-        destroyed or is gone.
+        After :meth:`stop` it goes on with the same record. Where the server has been stopped the one sample is all
+        there is, and nothing goes on. Raises StateError (a RuntimeError) where the server was destroyed or is gone.
         """
         with self._life:
             if self.is_recording:
@@ -336,6 +334,14 @@ class StatsRecorder:
         from pooled_httpd.html import recorder_html
 
         return recorder_html(self)
+
+
+def has_ended(server: Server) -> bool:
+    """Whether a server has been stopped, before its start or after it, or has ended by itself."""
+    try:
+        return _native._has_ended(server)
+    except ServerFailedError:
+        return True
 
 
 def windows(samples: tuple[Sample, ...], most: int) -> list[tuple[Sample, Sample]]:
