@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import assert_sound
 from live import INTERVAL, STATES, Live, busy, percentile, seconds
 from playwright.sync_api import Browser, BrowserContext, Locator
+from pooled_httpd.html import _duration
 from support import ROOT, Raw, eventually, exchange, get
 
 WWW = ROOT / "www"
@@ -98,6 +99,18 @@ def test_the_figures_are_those_of_the_statistics(live: pooled_httpd.Server, open
         assert int(cells[3].replace(",", "")) == sum(bucket[2] for bucket in told["latency"])
         for cell, part in zip(cells, (0.5, 0.9, 0.99), strict=False):
             assert seconds(cell) == pytest.approx(percentile(told["latency"], part), rel=0.005)
+
+
+def test_it_writes_durations_as_notebooks_do(open_page: Callable[..., Live]) -> None:
+    """From a second on, where there is no more than one way to say it."""
+    lengths = [1, 1.29, 9.99, 10, 59.96, 60, 3_599.9, 3_600, 172_799, 172_800, 356_400, 100_000_000]
+    with open_page() as page:
+        written = page.page.evaluate(
+            "async lengths => { const { lasting } = await import('/live/format.js');"
+            " return lengths.map(seconds => lasting(seconds * 1000)); }",
+            lengths,
+        )
+    assert written == [_duration(seconds) for seconds in lengths]
 
 
 def test_the_rates_are_what_happened_between_two_answers(

@@ -10,6 +10,7 @@ from typing import Protocol
 import pooled_httpd
 import pytest
 from playwright.sync_api import sync_playwright
+from pooled_httpd.html import _duration
 from support import Raw, Site, eventually, exchange, get, need
 
 #: HTML elements without an end.
@@ -119,7 +120,7 @@ def test_a_fault_is_loud(site: Site) -> None:
 def test_a_server_shows_its_life(site: Site) -> None:
     """Before its start, running, stopped and destroyed; and how much of its limits is used."""
     server = pooled_httpd.Server(site.root, max_connections=5, pool_size=2048)
-    assert read(server).facts["state"].startswith("● not started")
+    assert read(server).facts["state"] == "● not started"
     with server:
         with Raw(server.port) as raw:
             raw.send(get("/a.txt")).response()
@@ -135,9 +136,32 @@ def test_a_server_shows_its_life(site: Site) -> None:
         exchange(server.port, get("/odd"))
         assert read(server).facts["answers"] == "2 (2xx: 1, other: 1)"
         assert facts["memory"].startswith(f"{server.memory['total'] / 2**20:,.1f} MiB")
-    assert read(server).facts["state"].startswith("● stopped")
+    assert read(server).facts["state"].startswith("● stopped, ")
     server.destroy()
     assert read(server).facts["state"] == "the server has been destroyed"
+    never_started = pooled_httpd.Server(site.root)
+    never_started.stop()
+    assert repr(never_started).endswith(" stopped>")
+    assert read(never_started).facts["state"] == "● stopped"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.0000024, "2 µs"),
+        (0.0123, "12.3 ms"),
+        (1.29, "1.2 s"),
+        (59.96, "59 s"),
+        (60, "1 min 0 s"),
+        (3_599.9, "59 min 59 s"),
+        (3_600, "1 h 0 min"),
+        (172_799, "47 h 59 min"),
+        (356_400, "4 d 3 h"),
+    ],
+)
+def test_a_duration_is_told_in_two_units(seconds: float, told: str) -> None:
+    """In two units at most, from a second on."""
+    assert _duration(seconds) == told
 
 
 def test_a_recorder_shows_curves(server: pooled_httpd.Server) -> None:

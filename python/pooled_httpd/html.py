@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pooled_httpd.errors import PooledHttpdError
 from pooled_httpd.latency import latency_percentile
-from pooled_httpd.recorder import by_class, change, windows
+from pooled_httpd.recorder import by_class, change, has_ended, windows
 
 if TYPE_CHECKING:
     from pooled_httpd._native import ServerStats
@@ -96,19 +96,21 @@ def statistics_html(stats: ServerStats) -> str:
 def server_html(server: Server) -> str:
     """Where it listens, how it lives, its limits, and how much of them is used."""
     try:
-        stats, limits, memory, is_running = server.stats(), server.limits, server.memory, server.is_running
+        # In this order: one that ends meanwhile is still called running, and never not started.
+        is_running, is_over = server.is_running, has_ended(server)
+        stats, limits, memory = server.stats(), server.limits, server.memory
     except PooledHttpdError as gone:
         facts = [("document root", html.escape(str(server._root))), ("state", html.escape(str(gone)))]
         return _box("pooled_httpd.Server", _facts(facts), server._url)
-    # One that is not running was running if its clock has moved.
-    life, colour = ("running", GREEN) if is_running else ("stopped" if stats.uptime else "not started", ORANGE)
+    life, colour = ("running", GREEN) if is_running else ("stopped" if is_over else "not started", ORANGE)
+    time = f", {_duration(stats.uptime)}" if stats.uptime else ""
     url = html.escape(server.url)
     linked = f'<a href="{url}" style="color:inherit">{url}</a>' if server.url.startswith("http://") else url
     average = stats.pool_usage_total / stats.pool_resets if stats.pool_resets else 0.0
     facts = [
         ("address", linked),
         ("document root", html.escape(server.docroot)),
-        ("state", f'<span style="color:{colour}">●</span> {life}, {_duration(stats.uptime)}'),
+        ("state", f'<span style="color:{colour}">●</span> {life}{time}'),
         ("connections", _meter(stats.active_connections, limits["max_connections"], stats.peak_connections)),
         (
             "pool of a request",
@@ -326,4 +328,13 @@ def _duration(seconds: float) -> str:
         return f"{seconds * 1e6:,.0f} µs"
     if seconds < 1:
         return f"{seconds * 1e3:,.1f} ms"
-    return f"{seconds:,.1f} s"
+    # From here on as the live page has it.
+    if seconds < 10:
+        return f"{math.floor(seconds * 10) / 10:.1f} s"
+    minutes, whole = divmod(int(seconds), 60)
+    if minutes == 0:
+        return f"{whole} s"
+    hours, minutes_left = divmod(minutes, 60)
+    if hours == 0:
+        return f"{minutes} min {whole} s"
+    return f"{hours} h {minutes_left} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
