@@ -115,6 +115,30 @@ def test_a_server_that_ends_is_no_error_in_a_scrape(site: Site) -> None:
     assert scrape(others) == {}
 
 
+def test_a_server_for_asyncio_is_the_server_itself(server: pooled_httpd.Server) -> None:
+    """Also where nobody keeps what was given; alone and with a name."""
+    registry, others = CollectorRegistry(), CollectorRegistry()
+    registry.register(StatsCollector(server.asynchronous()))
+    others.register(StatsCollector({"one": server.asynchronous()}))
+    exchange(server.port, get("/a.txt"))
+    gc.collect()
+    assert registry.get_sample_value("pooled_httpd_responses_total", {"code": "200"}) == 1
+    assert others.get_sample_value("pooled_httpd_responses_total", {"code": "200", "server": "one"}) == 1
+
+
+def test_what_is_no_server_is_told_at_once(server: pooled_httpd.Server) -> None:
+    """With what would be right, and not in a scrape."""
+    right = "it takes a Server, an AsyncServer, or a mapping of names to them"
+    for wrong in ("x", None, [server], server.stats()):
+        with pytest.raises(pooled_httpd.OptionError, match=f"^servers: .* is no server; {right}$"):
+            StatsCollector(wrong)  # type: ignore[arg-type]
+    with pytest.raises(pooled_httpd.OptionError, match=r"^servers: 'a': 'x' is no server; it takes a Server or an Asy"):
+        StatsCollector({"a": "x"})  # type: ignore[dict-item]
+    for name in (3, None, b"a", "half a pair: \ud800"):
+        with pytest.raises(pooled_httpd.OptionError, match=r"^servers: a name: .*(takes text|no character)"):
+            StatsCollector({name: server})  # type: ignore[dict-item]
+
+
 def test_several_servers_are_told_apart(site: Site) -> None:
     """By the label ``server``; each family stands there once."""
     one = pooled_httpd.Server(site.root)

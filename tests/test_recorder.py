@@ -254,6 +254,18 @@ def test_wrong_values_are_told(server: pooled_httpd.Server, name: str, value: ob
         server.record_stats(**{name: value})  # type: ignore[arg-type]
 
 
+def test_a_server_for_asyncio_is_recorded_itself(server: pooled_httpd.Server) -> None:
+    """Also where nobody keeps what was given; what is no server is told."""
+    with pooled_httpd.StatsRecorder(server.asynchronous(), interval=0.005) as recorder:
+        gc.collect()
+        exchange(server.port, get("/a.txt"))
+        assert recorder.is_recording
+    assert recorder.samples[-1].stats.total_requests == 1
+    for wrong in ("x", None):
+        with pytest.raises(pooled_httpd.OptionError, match=f"server: {wrong!r} is no server; it takes a Server or an"):
+            pooled_httpd.StatsRecorder(wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", [3, None, b"bytes", "half a pair: \ud800"])
 def test_a_mark_is_text(server: pooled_httpd.Server, value: object) -> None:
     """What is none is told at once, and no plot fails because of it afterwards."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import pooled_httpd
 import pytest
 from playwright.sync_api import sync_playwright
-from pooled_httpd.html import _duration
+from pooled_httpd.html import _duration, server_html
 from support import Raw, Site, eventually, exchange, get, need
 
 #: HTML elements without an end.
@@ -139,6 +139,7 @@ def test_a_server_shows_its_life(site: Site) -> None:
     assert read(server).facts["state"].startswith("● stopped, ")
     server.destroy()
     assert read(server).facts["state"] == "the server has been destroyed"
+    assert server_html(server.asynchronous()) == server._repr_html_()
     never_started = pooled_httpd.Server(site.root)
     never_started.stop()
     assert repr(never_started).endswith(" stopped>")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import SupportsFloat
+from typing import TYPE_CHECKING, SupportsFloat, cast
 
+from pooled_httpd import _native
 from pooled_httpd._telling import shown
 from pooled_httpd.errors import OptionError
+
+if TYPE_CHECKING:
+    from pooled_httpd.server import Server
 
 if sys.version_info >= (3, 12):
     from collections.abc import Buffer
 else:
     Buffer = bytes | bytearray | memoryview
 
-__all__ = ["Buffer", "content_bytes", "number_of_seconds", "text", "text_or_none", "whole_number"]
+__all__ = ["Buffer", "content_bytes", "number_of_seconds", "server_itself", "text", "text_or_none", "whole_number"]
 
 
 def whole_number(name: str, value: int, right: range, hint: str) -> None:
@@ -24,6 +28,17 @@ def whole_number(name: str, value: int, right: range, hint: str) -> None:
         raise OptionError(f"{name}: {shown(value)} is no whole number from {within}")
     if value not in right:
         raise OptionError(f"{name}: {shown(value)} is not within {within}")
+
+
+def server_itself(name: str, value: object, right: str = "a Server or an AsyncServer") -> Server:
+    """Return a server, and of one for asyncio what it wraps; refuse anything else."""
+    if isinstance(value, _native.Server):
+        return cast("Server", value)
+    from pooled_httpd.asynchronous import AsyncServer  # asyncio is loaded where it is used
+
+    if isinstance(value, AsyncServer):
+        return value.server
+    raise OptionError(f"{name}: {shown(value)} is no server; it takes {right}")
 
 
 def number_of_seconds(name: str, value: object, low: float = 0, high: float = math.inf) -> float:

@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from pooled_httpd._checks import server_itself
 from pooled_httpd.errors import PooledHttpdError
 from pooled_httpd.latency import latency_percentile
 from pooled_httpd.recorder import by_class, change, has_ended, windows
 
 if TYPE_CHECKING:
     from pooled_httpd._native import ServerStats
+    from pooled_httpd.asynchronous import AsyncServer
     from pooled_httpd.recorder import StatsRecorder
     from pooled_httpd.server import Server
 
@@ -93,8 +95,9 @@ def statistics_html(stats: ServerStats) -> str:
     )
 
 
-def server_html(server: Server) -> str:
+def server_html(server: Server | AsyncServer) -> str:
     """Where it listens, how it lives, its limits, and how much of them is used."""
+    server = server_itself("server", server)
     try:
         # In this order: one that ends meanwhile is still called running, and never not started.
         is_running, is_over = server.is_running, has_ended(server)

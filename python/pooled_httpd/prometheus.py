@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from pooled_httpd._checks import server_itself, text
+from pooled_httpd._telling import shown
 from pooled_httpd.errors import PooledHttpdError
 
 try:
@@ -29,6 +31,7 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
+    from pooled_httpd.asynchronous import AsyncServer
     from pooled_httpd.server import Server
 
 __all__ = ["StatsCollector"]
@@ -39,12 +42,17 @@ class StatsCollector(Collector):
 
     Several servers of a process go into one collector, ``StatsCollector({"api": one, "files": another})``: each sample
     then has the label ``server`` with that name. A server that was destroyed, is gone, or belongs to the parent of this
-    process has no samples; one that was stopped has its last. The collector does not keep its servers alive.
+    process has no samples; one that was stopped has its last. The collector does not keep its servers alive. Of a
+    server for asyncio it takes the server itself.
     """
 
-    def __init__(self, servers: Server | Mapping[str, Server]) -> None:
-        """Ask each server once for what it has to tell. Raises StateError where one was destroyed."""
-        named = dict(servers) if isinstance(servers, Mapping) else {None: servers}
+    def __init__(self, servers: Server | AsyncServer | Mapping[str, Server | AsyncServer]) -> None:
+        """Ask each server once for what it has to tell.
+
+        Raises OptionError (a ValueError) for what is no server and for a name that is no text, and StateError where a
+        server was destroyed.
+        """
+        named = _named(servers)
         self._servers = {name: weakref.ref(server) for name, server in named.items()}
         texts = [server.prometheus() for server in named.values()]
         self._families = {
@@ -75,3 +83,12 @@ class StatsCollector(Collector):
                     samples = [sample._replace(labels={"server": name, **sample.labels}) for sample in samples]
                 families[told.name].samples += samples
         yield from (family for family in families.values() if family.samples)
+
+
+def _named(servers: object) -> dict[str | None, Server]:
+    """Return the servers by their names, None for the one that has none."""
+    if not isinstance(servers, Mapping):
+        return {None: server_itself("servers", servers, "a Server, an AsyncServer, or a mapping of names to them")}
+    for name in servers:
+        text("servers: a name", name)
+    return {name: server_itself(f"servers: {shown(name)}", server) for name, server in servers.items()}

@@ -19,7 +19,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pooled_httpd import _checks, _native
-from pooled_httpd._checks import number_of_seconds, whole_number
+from pooled_httpd._checks import number_of_seconds, server_itself, whole_number
 from pooled_httpd.errors import PooledHttpdError, ServerFailedError, StateError
 from pooled_httpd.latency import latency_percentile
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pooled_httpd._native import ServerStats, _Limits
+    from pooled_httpd.asynchronous import AsyncServer
     from pooled_httpd.server import Server
 
 __all__ = ["Mark", "Sample", "StatsRecorder"]
@@ -123,12 +124,13 @@ class StatsRecorder:
     :meth:`start`, the last by :meth:`stop`, or when the server stops; what was recorded stays, whatever becomes of the
     server. A recorder that nobody refers to any more stops.
 
-    Every method may be called from any thread. Raises OptionError (a ValueError) for an interval or a number out of
-    its range.
+    Of a server for asyncio it is the server itself that is recorded. Every method may be called from any thread.
+    Raises OptionError (a ValueError) for what is no server, and for an interval or a number out of its range.
     """
 
-    def __init__(self, server: Server, *, interval: float = 0.05, max_samples: int = 2000) -> None:
+    def __init__(self, server: Server | AsyncServer, *, interval: float = 0.05, max_samples: int = 2000) -> None:
         """Prepare it; nothing is recorded yet."""
+        server = server_itself("server", server)
         interval = number_of_seconds("interval", interval, *INTERVALS)
         whole_number("max_samples", max_samples, range(SAMPLES[0], SAMPLES[1] + 1), "each takes about 4 kB")
         self._recording = _Recording(server, interval, max_samples)
