@@ -129,16 +129,6 @@ def busy(port: int) -> None:
         exchange(port, request)
 
 
-def percentile(buckets: list[list[float]], part: float) -> float:
-    """The upper bound of the bucket that this part of all is in or below."""
-    seen, wanted = 0.0, part * sum(bucket[2] for bucket in buckets)
-    for _, to, answers in buckets:
-        seen += answers
-        if seen >= wanted:
-            return to
-    raise AssertionError("there are no answers")
-
-
 def seconds(text: str) -> float:
     """A latency as the page writes it, in seconds."""
     value, unit = text.split(" ")

@@ -13,7 +13,7 @@ import pooled_httpd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import assert_sound
-from live import INTERVAL, STATES, Live, busy, percentile, seconds
+from live import INTERVAL, STATES, Live, busy, seconds
 from playwright.sync_api import Browser, BrowserContext, Locator
 from pooled_httpd.html import _duration
 from support import ROOT, Raw, eventually, exchange, get
@@ -97,8 +97,36 @@ def test_the_figures_are_those_of_the_statistics(live: pooled_httpd.Server, open
         assert page.bars("rejects") == stats.rejects
         cells = page.page.locator("#latency-all td").all_inner_texts()
         assert int(cells[3].replace(",", "")) == sum(bucket[2] for bucket in told["latency"])
-        for cell, part in zip(cells, (0.5, 0.9, 0.99), strict=False):
-            assert seconds(cell) == pytest.approx(percentile(told["latency"], part), rel=0.005)
+        for cell, percent in zip(cells, (50, 90, 99), strict=False):
+            told_by_python = pooled_httpd.latency_percentile(told["latency"], percent)
+            assert seconds(cell) == pytest.approx(told_by_python, rel=0.005), "three digits are shown"
+
+
+def test_its_percentiles_are_those_of_python(open_page: Callable[..., Live]) -> None:
+    """Of any histogram; and three digits of them are written, however short they are."""
+    histograms: list[list[tuple[float, float, int]]] = [
+        [],
+        [(3e-6, 4e-6, 25)],
+        [(0.001, 0.002, 50), (0.002, 0.004, 40), (0.1, 0.2, 10)],
+        [(0.0, 1e-6, 1), (0.000896, 0.001024, 999), (1.0, 1.25, 1)],
+    ]
+    percents = [0, 1, 50, 72, 90, 99, 99.9, 100]
+    with open_page() as page:
+        found, written = page.page.evaluate(
+            "async ([histograms, percents]) => { const { percentile } = await import('/live/statistics.js');"
+            " const { latency } = await import('/live/format.js'); const found = histograms.map(histogram =>"
+            " percents.map(percent => percentile(histogram, percent / 100)));"
+            " return [found, found.map(some => some.map(latency))]; }",
+            [histograms, percents],
+        )
+    for histogram, values, texts in zip(histograms, found, written, strict=True):
+        expected = [pooled_httpd.latency_percentile(histogram, percent) for percent in percents]
+        assert values == ([pytest.approx(value) for value in expected] if histogram else expected)
+        assert [seconds(text) for text in texts if histogram] == [
+            pytest.approx(value, rel=0.005) for value in values if histogram
+        ]
+    assert written[1][3] == "3.72 µs"
+    assert written[0] == ["–"] * len(percents)
 
 
 def test_it_writes_durations_as_notebooks_do(open_page: Callable[..., Live]) -> None:

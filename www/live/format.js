@@ -19,12 +19,12 @@ export function bytes(value) {
   return `${unit === 0 ? Math.round(value) : Number(value.toPrecision(3))} ${units[unit]}`;
 }
 
-/** A latency in seconds. */
+/** A latency in seconds: three digits that count. */
 export function latency(seconds) {
   if (seconds === null) return "–";
-  const microseconds = Math.round(seconds * 1e6);
-  if (microseconds < 1000) return `${microseconds} µs`;
-  if (microseconds < 1e6) return `${Number((microseconds / 1000).toPrecision(3))} ms`;
+  const microseconds = seconds * 1e6;
+  if (microseconds < 999.5) return `${Number(microseconds.toPrecision(3))} µs`;
+  if (microseconds < 999_500) return `${Number((microseconds / 1000).toPrecision(3))} ms`;
   return `${Number((microseconds / 1e6).toPrecision(3))} s`;
 }
 

@@ -77,14 +77,18 @@ export function bucketsSince(earlier, later) {
   return later.map(([from, to, answers]) => [from, to, answers - (before.get(from) ?? 0)]).filter(([, , answers]) => answers > 0);
 }
 
-/** The upper bound of the bucket that so much of all answers lies in or below, in seconds; nothing without answers. */
+/**
+ * The latency within which so much of all answers came, in seconds; nothing without answers. Those of a bucket count as spread over
+ * it evenly, as in Python's latency_percentile.
+ */
 export function percentile(buckets, part) {
   const all = buckets.reduce((sum, [, , answers]) => sum + answers, 0);
   if (all === 0) return null;
+  const wanted = all * part;
   let seen = 0;
-  for (const [, to, answers] of buckets) {
+  for (const [from, to, answers] of buckets) {
+    if (seen + answers >= wanted) return from + ((to - from) * Math.max(wanted - seen, 0)) / answers;
     seen += answers;
-    if (seen >= all * part) return to;
   }
   return buckets.at(-1)[1];
 }
