@@ -5,6 +5,7 @@ Its polls come from a worker, so that not even an unreachable server leaves a li
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -380,6 +381,35 @@ def test_the_attack_is_bounded_and_its_summary_is_true(
         looks = counted[200] - seen[200] - 20
         assert 1 <= looks <= 25
         assert stats.total_requests - before["total_requests"] <= 200 + looks + 1
+
+
+def test_a_full_server_may_say_so(chromium: Browser) -> None:
+    """With a 503, which is no wrong answer to anything; and it is still told what came of the attack."""
+    context = chromium.new_context()
+    with (
+        pooled_httpd.Server(WWW, status_path="/status", max_connections=8, log_level="off") as server,
+        Live(context, server.url_for("/live/")) as page,
+        contextlib.ExitStack() as stack,
+    ):
+        # The one place that is left is taken by the attack's first request, for longer than the others need to come.
+        server.respond("/.git/config", status=404, delay=2, times=1)
+        page.phase("live")
+        page.page.get_by_role("button", name="None").click()
+        page.page.get_by_label("Names that scanners try").check()
+        page.page.locator("#count").select_option("20")
+        for _ in range(7):
+            stack.enter_context(Raw(server.port)).send(b"GET / HTTP/1.1\r\nHo")
+        eventually(lambda: server.stats().states["READING_HEADERS"] == 7)
+        page.page.get_by_role("button", name="Attack me").click()
+        page.page.wait_for_selector("#verdict:not(:empty)", timeout=60_000)
+        got = outcomes(page.page.locator("#answers tr"))["hidden"]
+        assert got.keys() == {"404", "503"}
+        assert sum(got.values()) == 20
+        assert "20 requests in " in page.text("#verdict")
+        assert "Every answer was as it should be." in page.text("#verdict")
+        assert page.page.locator("#verdict.good").count() == 1
+    context.close()
+    assert_sound(server)
 
 
 def test_the_attack_can_be_stopped_and_wants_a_kind(live: pooled_httpd.Server, open_page: Callable[..., Live]) -> None:
