@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import assert_sound
 from live import INTERVAL, STATES, Live, busy, seconds
 from playwright.sync_api import Browser, BrowserContext, Locator
+from pooled_httpd import faults
 from pooled_httpd.html import _duration
 from support import ROOT, Raw, eventually, exchange, get
 
@@ -232,8 +233,10 @@ def test_it_survives_the_restart_of_the_server(chromium: Browser) -> None:
     assert page.text("#phase") == "The server is away"
     assert "Nothing answers at its address." in page.text("#away-reason")
     assert page.number("#total-total_requests") > 10, "what was told before is still shown"
+    assert page.page.get_by_role("button", name="Try now").is_visible()
     with pooled_httpd.Server(WWW, port=port, status_path="/status", log_level="off") as second:
-        page.page.get_by_role("button", name="Try now").click()
+        # Seen, and pressed however soon the page finds the server by itself.
+        page.page.locator("#again").dispatch_event("click")
         page.phase("live")
         assert page.text("#phase").endswith(", begun anew once")
         eventually(lambda: page.number("#total-total_requests") > 0)
@@ -373,13 +376,17 @@ def test_the_attack_is_bounded_and_its_summary_is_true(
                 if outcome.isdigit():
                     seen[int(outcome)] = seen.get(int(outcome), 0) + times
         counted = {status: times - before["responses"].get(str(status), 0) for status, times in stats.responses.items()}
-        # The answers that were broken off are 200, and so are the page's own polls and its looks after the attack.
-        assert {status: times for status, times in counted.items() if status >= 300 and times} == {
-            status: times for status, times in seen.items() if status >= 300
-        } or "closed without an answer" in got["content"]
+        # A content that is too large may be refused and its connection closed before the browser has read why.
+        unread = {405, 413} if "closed without an answer" in got["content"] else set()
+        refusals = {status for status in {*counted, *seen} if status >= 300}
+        different = {status for status in refusals if counted.get(status) != seen.get(status, 0)}
+        assert different <= unread, (counted, seen)
+        assert all(counted[status] >= seen.get(status, 0) for status in different)
         assert counted[206] == seen[206]
+        # The answers that were broken off are 200, and so are the page's own polls and its looks after the attack.
         looks = counted[200] - seen[200] - 20
-        assert 1 <= looks <= 25
+        passed = float(re.findall(r" in ([0-9.]+) s\.", verdict)[0])
+        assert 1 <= looks <= 25 + 1000 * passed / INTERVAL
         assert stats.total_requests - before["total_requests"] <= 200 + looks + 1
 
 
@@ -421,10 +428,11 @@ def test_the_attack_can_be_stopped_and_wants_a_kind(live: pooled_httpd.Server, o
         assert page.text("#verdict") == "Choose at least one kind."
         page.page.get_by_role("button", name="All").click()
         page.page.locator("#count").select_option("20")
-        with Raw(live.port):
-            page.page.get_by_role("button", name="Attack me").click()
-            page.page.get_by_role("button", name="Stop").click()
-            page.page.wait_for_selector("#verdict:not(:empty)")
+        # Whoever of the four asks for it waits until it is stopped, so that the attack is not over before.
+        live.respond("/.env", fault=faults.Stall("start"))
+        page.page.get_by_role("button", name="Attack me").click()
+        page.page.get_by_role("button", name="Stop").click()
+        page.page.wait_for_selector("#verdict:not(:empty)")
         sent = int(page.text("#verdict").split(" ")[0])
         assert sent < 200
         assert page.page.get_by_role("button", name="Stop").is_disabled()
