@@ -87,8 +87,7 @@ fn option(spec: &OptionSpec) -> Arg {
         Kind::FileName => "FILE",
     };
     let is_host = spec.name == "host";
-    let default = spec.default.split(" (from Python").next().unwrap_or_default();
-    let (help, default) = (spec.help, format!("[default: {default}]"));
+    let (help, default) = (spec.help, format!("[default: {}]", spec.default_of_program()));
     let argument = Arg::new(spec.name)
         .long(flag(spec.name))
         .value_name(value)

@@ -17,6 +17,14 @@ pub struct OptionSpec {
 
 const LONGEST_TIMEOUT_MS: u64 = 86_400_000;
 
+impl OptionSpec {
+    /// The default on the command line; the one from Python may be another, which stands behind it.
+    #[must_use]
+    pub fn default_of_program(&self) -> &'static str {
+        self.default.split(" (from Python").next().unwrap_or_default()
+    }
+}
+
 /// Every option but the document root.
 pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
