@@ -58,6 +58,8 @@ struct Socket {
     readable: bool,
     /// The peer's end or an urgent byte was announced, so that a short read does not mean that there is nothing more to see.
     reads_to_the_end: bool,
+    /// An error was announced. Where the peer's end came before it, reading tells of that end alone.
+    failed: bool,
     queued: bool,
     registered: bool,
 }
@@ -316,6 +318,7 @@ impl EventLoop {
                     socket.readable |=
                         event.is_readable() || event.is_read_closed() || event.is_error() || event.is_priority();
                     socket.reads_to_the_end |= event.is_read_closed() || event.is_error() || event.is_priority();
+                    socket.failed |= event.is_error();
                     enqueue(&mut self.ready, socket, slot);
                     // Where nothing is received, nobody else would notice that the peer is gone.
                     if event.is_error() && !self.table.wants_input(slot) {
@@ -345,7 +348,7 @@ impl EventLoop {
             match received {
                 Ok((0, _)) => {
                     socket.readable = false;
-                    table.receive(slot, Input::End);
+                    table.receive(slot, if socket.failed { Input::Lost } else { Input::End });
                 }
                 Ok((count, _)) => {
                     // A short read of a stream means that the kernel has no more; the next byte brings a new event (epoll(7)).

@@ -1,7 +1,9 @@
 //! One loop over real sockets, turn by turn, so that a test says what happens between two of them.
 
 use super::*;
+use crate::canned::{Registration, Wait};
 use crate::config::{Options, Value};
+use crate::connection::State;
 use crate::net::{Address, listen};
 use crate::trace::{Level, trace};
 use std::io::{Read, Write};
@@ -67,6 +69,27 @@ fn a_reset_is_noticed_while_a_listing_waits() {
     // One turn takes a block of the directory, which has ten of them or more, and has nothing to send meanwhile.
     turn(&mut event_loop);
     assert_eq!(event_loop.table.counters().bytes_sent.get(), sent, "it still looks at the directory");
+    assert_eq!(event_loop.table.active(), 0);
+    assert_eq!(event_loop.table.counters().invariant_violations.get(), 0);
+}
+
+/// One that has half-closed and is reset before the loop has seen either: reading tells of the end, and of nothing more.
+#[test]
+fn a_reset_behind_the_end_is_noticed_while_an_answer_waits() {
+    let tree = tempfile::tempdir().expect("a temporary directory");
+    let (mut event_loop, address) = event_loop(tree.path(), &[]);
+    let mut registration = Registration::new("/late");
+    registration.pace.delay = Wait::For(u64::MAX / 4);
+    let canned = Arc::new(registration.check(1000).expect("it is in order"));
+    event_loop.begin_with(Box::new(CannedAnswers::new(&[canned])), None);
+    let mut client = TcpStream::connect(address).expect("it listens");
+    client.write_all(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is connected");
+    turn_until(&mut event_loop, "an answer that waits", |event_loop| {
+        event_loop.table.state(0) == State::Processing && event_loop.ready.is_empty()
+    });
+    client.shutdown(std::net::Shutdown::Write).expect("it is connected");
+    reset(client);
+    turn(&mut event_loop);
     assert_eq!(event_loop.table.active(), 0);
     assert_eq!(event_loop.table.counters().invariant_violations.get(), 0);
 }
