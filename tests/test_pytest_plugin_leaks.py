@@ -249,3 +249,34 @@ def test_the_descriptors():
     assert open_then[-1] == open_then[6] > open_then[0]
 """)
     result.assert_outcomes(passed=13)
+
+
+def test_a_root_that_is_gone_costs_one_test_and_no_server(run: RunPytest) -> None:
+    """Only the plugin's own root is made anew; who brings another and removes it is told, and can bring it back."""
+    result = run("""
+import os, shutil
+open_then = []
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+@pytest.fixture(scope="session")
+def pooled_httpd_root(tmp_path_factory):
+    return tmp_path_factory.mktemp("own")
+
+def test_removes(pooled_httpd):
+    open_then.append(descriptors())
+    shutil.rmtree(pooled_httpd.docroot)
+
+def test_finds_none(pooled_httpd):
+    pass
+
+def test_brings_it_back(pooled_httpd_root):
+    pooled_httpd_root.mkdir()
+
+def test_serves_it(pooled_httpd):
+    assert status(pooled_httpd.url_for("a")) == 404
+    assert descriptors() == open_then[0]
+""")
+    result.assert_outcomes(passed=3, errors=1)
+    assert "FileNotFoundError" in output(result)

@@ -103,12 +103,13 @@ class _Servers:
     def get(self, root: str | os.PathLike[str], options: Mapping[str, Any], *, keep: bool = False) -> Server:
         """Return a server that runs; it does until others have been asked for, or is kept to the end."""
         key = repr((os.fspath(root), sorted(options.items())))
-        server, number = self._servers.pop(key, (None, 0))
+        server, number = self._servers.get(key, (None, 0))
         # Neither a stop nor a drain can be taken back, nor a root that is another one by now.
         if server is None or not _runs(server) or server._drains or os.stat(root).st_ino != number:
             if server is not None:
                 server.destroy()
             server = _start(root, options)
+        self._servers.pop(key, None)
         self._servers[key] = server, os.stat(root).st_ino
         if keep:
             self._kept.add(key)
