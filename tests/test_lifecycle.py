@@ -19,11 +19,11 @@ from support import PATIENCE, Raw, Site, exchange, get, open_descriptors, thread
 
 
 def test_stop_with_100_idle_clients_returns_within_10_ms(site: Site) -> None:
-    """The best of 20 stops, each with 100 idle persistent clients attached, which all see the end.
+    """The median of 20 stops, each with 100 idle persistent clients attached, which all see the end.
 
-    A stop that waits for anything does so each time; the others may have waited for a processor.
+    A stop hands over to another thread and is handed back to: where the machine takes its time for that, so may a stop.
     """
-    times = []
+    times, handovers = [], []
     for _ in range(20):
         with ExitStack() as stack:
             server = pooled_httpd.server_create(0, site.root, max_connections=128)
@@ -36,10 +36,15 @@ def test_stop_with_100_idle_clients_returns_within_10_ms(site: Site) -> None:
             begun = time.perf_counter()
             pooled_httpd.server_stop(server)
             times.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            other = threading.Thread(target=os.getpid)
+            other.start()
+            other.join()
+            handovers.append(time.perf_counter() - begun)
             assert all(client.closed() for client in clients)
             assert server.stats().active_connections == 0
             pooled_httpd.server_destroy(server)
-    assert min(times) < 0.010, times
+    assert statistics.median(times) < max(0.010, 10 * statistics.median(handovers)), (times, handovers)
 
 
 def test_500_rounds_leave_everything_where_it_was(site: Site) -> None:
