@@ -34,3 +34,15 @@ def whole(server: Server, path: str = "/a") -> tuple[bytes, str]:
 def without_date(response: bytes) -> bytes:
     """Take the Date out, which is another each second."""
     return re.sub(rb"Date: [^\r]{29}\r\n", b"", response)
+
+
+def assert_was_asked_as_a_proxy(server: Server) -> None:
+    """Assert that it got the absolute form for http, with the proxy's credentials, and CONNECT for https."""
+    page, tunnel = server.requests()
+    assert (page.target, page.path, page.fields["host"]) == (
+        "http://example.invalid/page?q",
+        "/page",
+        "example.invalid",
+    )
+    assert page.fields["proxy-authorization"] == "Basic dTpw"
+    assert (tunnel.method, tunnel.target) == ("CONNECT", "example.invalid:443")

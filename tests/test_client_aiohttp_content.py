@@ -15,6 +15,7 @@ import pytest
 from aiohttp_sessions import SHORT, client_of_the_fixture, content, session, status  # noqa: F401 - a fixture
 from pooled_httpd import Server
 from pooled_httpd.faults import CutShort, Dribble, Fault, Stall
+from responding import assert_was_asked_as_a_proxy
 
 pytestmark = pytest.mark.asyncio
 
@@ -251,14 +252,7 @@ async def test_the_server_stands_for_a_proxy(pooled_httpd: Server) -> None:
         with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
             await client.get("https://example.invalid/page", proxy=pooled_httpd.url)
     assert caught.value.status == 405
-    page, tunnel = pooled_httpd.requests()
-    assert (page.target, page.path, page.fields["host"]) == (
-        "http://example.invalid/page?q",
-        "/page",
-        "example.invalid",
-    )
-    assert page.fields["proxy-authorization"] == "Basic dTpw"
-    assert (tunnel.method, tunnel.target) == ("CONNECT", "example.invalid:443")
+    assert_was_asked_as_a_proxy(pooled_httpd)
 
 
 async def test_a_server_of_the_tests_own(tmp_path: Any) -> None:  # noqa: ANN401

@@ -15,6 +15,7 @@ import zstandard
 from httpx_clients import client_of_the_fixture  # noqa: F401 - a fixture
 from pooled_httpd import Server
 from pooled_httpd.faults import CutShort, Dribble
+from responding import assert_was_asked_as_a_proxy
 
 # Content.
 
@@ -227,11 +228,4 @@ def test_the_server_stands_for_a_proxy(pooled_httpd: Server) -> None:
         assert client.get("http://example.invalid/page?q").text == "by proxy"
         with pytest.raises(httpx.ProxyError, match="405"):
             client.get("https://example.invalid/page")
-    page, tunnel = pooled_httpd.requests()
-    assert (page.target, page.path, page.fields["host"]) == (
-        "http://example.invalid/page?q",
-        "/page",
-        "example.invalid",
-    )
-    assert page.fields["proxy-authorization"] == "Basic dTpw"
-    assert (tunnel.method, tunnel.target) == ("CONNECT", "example.invalid:443")
+    assert_was_asked_as_a_proxy(pooled_httpd)
