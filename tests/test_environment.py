@@ -23,19 +23,18 @@ def variables_of(use: Use) -> dict[str, str] | None:
 
 
 USES = [
-    pytest.param(name, use, id=f"{name}-{place}")
+    pytest.param(use, id=f"{name}-{place}")
     for name, option in OPTIONS.items()
     for place, use in enumerate(option.uses)
     if variables_of(use)
 ]
 
 
-@pytest.mark.parametrize(("name", "use"), USES)
-def test_every_option_is_taken_from_the_environment(site: Site, name: str, use: Use) -> None:
+@pytest.mark.parametrize("use", USES)
+def test_every_option_is_taken_from_the_environment(site: Site, use: Use) -> None:
     """The same values as on the command line have the same effect."""
-    variables = {"POOLED_HTTPD_DOCROOT": str(site.root)}
-    variables |= {"POOLED_HTTPD_PORT": "0"} if name != "listen_fd" else {}
-    variables |= {"POOLED_HTTPD_HOST": "127.0.0.1"} | (variables_of(use) or {})
+    variables = {"POOLED_HTTPD_DOCROOT": str(site.root), "POOLED_HTTPD_PORT": "0", "POOLED_HTTPD_HOST": "127.0.0.1"}
+    variables |= variables_of(use) or {}
     with piped(**variables) as program:
         use.effect(program.port, site)
 
