@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -53,6 +55,8 @@ def half_close(raw: Raw) -> None:
 
 def vanish(raw: Raw) -> None:
     """Go without a word; whatever the server sends from now on is answered with a reset, or not at all."""
+    # The peer must have acknowledged it all: an acknowledgement that comes later is answered with a reset as well.
+    eventually(lambda: fcntl.ioctl(raw.socket, termios.TIOCOUTQ, bytes(4)) == bytes(4))
     try:
         raw.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
     except PermissionError:
