@@ -22,7 +22,7 @@ use output::{Printer, StandardOutput};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 /// The exit status of a successful run.
@@ -43,15 +43,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let mut request = match arguments::parse(arguments, std::env::vars_os()) {
         Ok(Asked::Serve(request)) => request,
         Ok(Asked::Complete(shell)) => {
-            // Whoever reads only some of it has had enough.
-            let _ = std::io::stdout().lock().write_all(&completions::script(shell));
-            return EXIT_OK;
+            let mut stdout = std::io::stdout().lock();
+            return exit_status(stdout.write_all(&completions::script(shell)).and_then(|()| stdout.flush()));
         }
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             // Nothing better can be done where the terminal is gone.
             let _ = error.print();
-            return if error.use_stderr() { EXIT_USAGE } else { EXIT_OK };
+            return EXIT_USAGE;
         }
+        Err(help) => return exit_status(help.print().and_then(|()| std::io::stdout().flush())),
     };
     let taken = passed::take(&mut request.options).map_err(StartError::Option);
     let config = request.options.config();
@@ -69,6 +69,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             fail(&error.to_string(), config.ok().and_then(|config| advice::advice(&error, &config)));
             if matches!(error, StartError::Option(_)) { EXIT_USAGE } else { EXIT_FAILURE }
         }
+    }
+}
+
+/// The exit status of a command that only tells something: a failure where that could not be written. Whoever reads only some
+/// of it has had enough.
+fn exit_status(written: std::io::Result<()>) -> u8 {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(&format!("cannot write to standard output: {error}"), None);
+            EXIT_FAILURE
+        }
+        _ => EXIT_OK,
     }
 }
 

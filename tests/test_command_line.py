@@ -295,3 +295,19 @@ def test_version_says_what_a_report_of_a_fault_needs() -> None:
         f"{short}build: the program, release, {os.uname().machine}-linux\nkernel: Linux {kernel}\n"
         "license: MIT OR Apache-2.0\n"
     )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--version"], ["--completions", "bash"]], ids=" ".join)
+def test_what_cannot_be_written_is_an_error_and_a_reader_who_has_enough_is_none(words: list[str]) -> None:
+    """A script that keeps a completion on a full disk has to know."""
+    with Path("/dev/full").open("w") as full:
+        done = run(*words, stdout=full)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "httpserver: cannot write to standard output: No space left on device (os error 28)\n",
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as gone:
+        done = run(*words, stdout=gone)
+    assert (done.returncode, done.stderr) == (0, "")
