@@ -5,7 +5,7 @@
  * The most requests of one run, how many at a time, and how long all of it may take in milliseconds. A browser gives a page six
  * connections to a server, and the statistics want one of them.
  */
-export const LIMITS = { requests: 200, atATime: 4, time: 20_000 };
+export const LIMITS = { requests: 200, atATime: 4, time: 30_000 };
 
 const LARGE = "downloads/one-mebibyte.txt";
 const turn = (list) => (index) => list[index % list.length];
