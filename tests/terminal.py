@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import pytest
 from listening import port_of
@@ -46,16 +46,11 @@ def built() -> str:
     return str(PROGRAM)
 
 
-def run(*words: str | Path, stdout: IO[str] | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end, with these variables, and with pipes if ``stdout`` goes nowhere else."""
+def run(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, with pipes and these variables."""
+    command = [built(), *map(str, words)]
     return subprocess.run(
-        [built(), *map(str, words)],
-        env=environment(variables),
-        stdout=stdout or subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+        command, env=environment(variables), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 import pytest
 from option_table import OPTIONS
 from program_output import BLOCK, FORMS, assert_lines, blocks, first_block
 from support import PATIENCE, ROOT, Raw, Site, exchange, get
-from terminal import COLOUR, HERE, TERMINAL, USAGE, Terminal, built, one_request, piped, run
+from terminal import COLOUR, HERE, TERMINAL, USAGE, Terminal, built, environment, one_request, piped, run
 
 # Colours.
 
@@ -297,17 +299,22 @@ def test_version_says_what_a_report_of_a_fault_needs() -> None:
     )
 
 
+def run_into(stdout: IO[str], *words: str) -> tuple[int, str]:
+    """Run the program with this standard output; return its exit status and what it says of errors."""
+    command = [built(), *words]
+    done = subprocess.run(
+        command, env=environment({}), stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+    )
+    return done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["--version"], ["--completions", "bash"]], ids=" ".join)
 def test_what_cannot_be_written_is_an_error_and_a_reader_who_has_enough_is_none(words: list[str]) -> None:
     """A script that keeps a completion on a full disk has to know."""
     with Path("/dev/full").open("w") as full:
-        done = run(*words, stdout=full)
-    assert (done.returncode, done.stderr) == (
-        1,
-        "httpserver: cannot write to standard output: No space left on device (os error 28)\n",
-    )
+        told = "httpserver: cannot write to standard output: No space left on device (os error 28)\n"
+        assert run_into(full, *words) == (1, told)
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as gone:
-        done = run(*words, stdout=gone)
-    assert (done.returncode, done.stderr) == (0, "")
+        assert run_into(gone, *words) == (0, "")
