@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, settings
 from inner_pytest import run  # noqa: F401 - a fixture
 from playwright.sync_api import Browser, sync_playwright
-from support import ROOT, Site, need, open_descriptors, threads_left
+from support import ROOT, Site, need, open_descriptors, threads, threads_left
 from urllib3_pools import manager, pool  # noqa: F401 - fixtures
 
 # For whoever only wants to know whether a test fails: `--hypothesis-profile "no shrinking"`.
@@ -50,7 +50,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if "pooled_httpd_session" in request.fixturenames or "pooled_httpd" in request.fixturenames:
         # It lives as long as the session, from its first use on.
         session = request.getfixturevalue("pooled_httpd_session")
-    descriptors, threads = open_descriptors(), len(os.listdir("/proc/self/task"))
+    descriptors, before = open_descriptors(), len(threads())
     yield
     if session is not None:
         # A registered delay goes on when its client has gone.
@@ -58,7 +58,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if open_descriptors() > descriptors:
         # An exception holds on to its client, in a circle.
         gc.collect()
-    assert threads_left(threads) <= threads
+    assert len(left := threads_left(before)) <= before, left
     assert open_descriptors() <= descriptors
 
 

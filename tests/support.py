@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,16 +37,25 @@ def eventually(holds: Callable[[], bool], what: str = "") -> None:
         time.sleep(0.002)
 
 
-def threads_left(wanted: int) -> int:
-    """Count the threads of this process, once there are no more than ``wanted`` or as many stay.
+def threads() -> list[str]:
+    """Name the threads of this process."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it may end meanwhile
+            names.append((task / "comm").read_text().strip())
+    return names
+
+
+def threads_left(wanted: int) -> list[str]:
+    """Name the threads of this process, once there are no more than ``wanted`` or as many stay.
 
     A thread that has ended may be listed for a moment more, and one that closes what watches directories lasts for some
     milliseconds.
     """
-    deadline = time.monotonic() + 1
-    while (count := len(os.listdir("/proc/self/task"))) > wanted and time.monotonic() < deadline:
+    deadline = time.monotonic() + PATIENCE
+    while len(names := threads()) > wanted and time.monotonic() < deadline:
         time.sleep(0.001)
-    return count
+    return names
 
 
 def need(tool: str) -> str:

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import pooled_httpd
 import pytest
 from conftest import assert_sound
-from faults import Injector, assert_exact, assert_serves, connections, descriptors, settled, tasks, thread_named
+from faults import Injector, assert_exact, assert_serves, connections, descriptors, settled, thread_named
 from pooled_httpd.asynchronous import AsyncServer
-from support import PATIENCE, Raw, Site, eventually, get
+from support import PATIENCE, Raw, Site, eventually, get, threads, threads_left
 
 #: What the client gets: its answer as ever; a part of it or nothing, and then the end; an answer of this status.
 Outcome = Literal["served", "cut", "served or cut"] | int
@@ -103,7 +103,7 @@ def test_a_call_that_fails_is_felt_by_one_client_at_most(site: Site, tmp_path: P
         assert_serves(server.port)
         if row.cache:
             site.write(row.path[1:], whole)
-        before, held, threads = settled(server), descriptors(), tasks()
+        before, held, running = settled(server), descriptors(), len(threads())
         rule = f"{row.call}:error={error}:when={row.when}"
         with Injector(thread_named("pooled-loop"), tmp_path / "calls", rule) as injector:
             status, content = ask(server.port, row.path)
@@ -123,7 +123,8 @@ def test_a_call_that_fails_is_felt_by_one_client_at_most(site: Site, tmp_path: P
             site.write("a.txt", b"hello\n")
         assert_serves(server.port)
         settled(server)
-        assert (descriptors(), tasks()) == (held, threads)
+        assert descriptors() == held
+        assert len(threads_left(running)) <= running
     assert_sound(server)
 
 
@@ -308,7 +309,7 @@ def test_a_storm_of_failing_calls_leaves_nothing_behind(
     # It has its name once it has begun to serve.
     thread = thread_named("pooled-loop")
     settled(stormy)
-    held, threads = descriptors(), tasks()
+    held, running = descriptors(), len(threads())
     for seed in range(SEEDS):
         rules = storm_rules(seed)
         before = settled(stormy)
@@ -328,4 +329,5 @@ def test_a_storm_of_failing_calls_leaves_nothing_behind(
         assert_exact(before, after, injector)
         ask(stormy.port, "/a.txt")
         settled(stormy)
-        eventually(lambda: (descriptors(), tasks()) == (held, threads), f"seed {seed}: {rules}: {descriptors()}")
+        eventually(lambda: descriptors() == held, f"seed {seed}: {rules}: {descriptors()}")
+        assert len(threads_left(running)) <= running
