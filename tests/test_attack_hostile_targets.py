@@ -25,7 +25,7 @@ from pooled_httpd.attack.exchange import MOST_BYTES, Seen, exchange, parse
 from pooled_httpd.attack.fuzzer import Fuzzer
 from pooled_httpd.attack.judge import _leads_away
 from pooled_httpd.attack.known_site import make_site
-from pooled_httpd.attack.reading import Ending
+from pooled_httpd.attack.reading import MOST_INTERIM, Ending
 from pooled_httpd.attack.reference import read
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -54,11 +54,13 @@ def endless(first: bytes, again: bytes, every: float = 0.0) -> Iterator[Target]:
 
         accepting = threading.Thread(target=accept)
         accepting.start()
-        yield Target.parse(f"127.0.0.1:{listener.getsockname()[1]}").with_options(patience=0.3)
-        over.set()
-        accepting.join()
-        for thread in threads:
-            thread.join()
+        try:
+            yield Target.parse(f"127.0.0.1:{listener.getsockname()[1]}").with_options(patience=0.3)
+        finally:
+            over.set()
+            accepting.join()
+            for thread in threads:
+                thread.join()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,16 @@ def test_an_answer_without_end_is_left(first: bytes, again: bytes, every: float)
         assert time.monotonic() - started < 5
     assert seen.ending is not Ending.CLOSED
     assert len(seen.received) <= MOST_BYTES + (1 << 18)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_interim_responses_are_bounded_in_number(more: int) -> None:
+    """A thousand before a final one are read, one more is a fault: bytes alone would let hundreds of thousands by."""
+    received = b"HTTP/1.1 103 Early Hints\r\n\r\n" * (MOST_INTERIM + more) + b"HTTP/1.1 204 No Content\r\n\r\n"
+    seen = parse(received, read(GET), Ending.CLOSED)
+    assert (seen.statuses, seen.ending, seen.fault) == (
+        ((), Ending.MALFORMED, "more than 1000 interim responses") if more else ((204,), Ending.CLOSED, "")
+    )
 
 
 @pytest.mark.parametrize(

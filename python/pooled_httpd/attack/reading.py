@@ -10,6 +10,8 @@ import h11
 
 #: The largest head of a response that is read, in bytes.
 LARGEST_HEAD = 1 << 20
+#: The most interim responses that are read before a final one: more have no end.
+MOST_INTERIM = 1000
 
 
 class Ending(enum.StrEnum):
@@ -145,6 +147,9 @@ class ResponseReader:
             if event is h11.NEED_DATA or event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
                 return b""
             if isinstance(event, h11.InformationalResponse):
+                if len(self._interim) == MOST_INTERIM:
+                    self.fault = f"more than {MOST_INTERIM} interim responses"
+                    return b""
                 self._interim.append(event.status_code)
             elif isinstance(event, h11.Response):
                 self._head = event
