@@ -122,8 +122,8 @@ def test_a_stall_for_ever_lasts_until_the_client_goes(httpd: Server) -> None:
         raw.send(get("/a"))
         while not raw.received.endswith(b"01234"):
             assert raw._more()
-        httpd.expect_stats(states=lambda states: states["SENDING_RESPONSE"] == 1)
-    httpd.expect_stats(active_connections=0)
+        httpd.expect_stats(timeout=PATIENCE, states=lambda states: states["SENDING_RESPONSE"] == 1)
+    httpd.expect_stats(timeout=PATIENCE, active_connections=0)
     assert httpd.requests()[0].bytes_sent == 5
 
 

@@ -199,7 +199,7 @@ class AsyncServer:
                 raise await _elsewhere(wait.too_late)
         return found
 
-    async def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401
+    async def expect_stats(self, *, timeout: float = 5.0, **expected: Any) -> ServerStats:  # noqa: ANN401
         """Check statistics; see Server.expect_stats."""
         deadline = time.monotonic() + number_of_seconds("timeout", timeout)
         while True:

@@ -228,7 +228,7 @@ class Server(_native.Server):
             raise wait.too_late()
         return found
 
-    def expect_stats(self, *, timeout: float = 1.0, **expected: Any) -> ServerStats:  # noqa: ANN401 - any comparable
+    def expect_stats(self, *, timeout: float = 5.0, **expected: Any) -> ServerStats:  # noqa: ANN401 - any comparable
         """Check statistics: ``expect_stats(total_requests=3, responses={200: 2, 404: 1})``.
 
         The names are those of ServerStats. A value is compared by ``==``; a ``range`` must hold the number, of seconds
