@@ -161,9 +161,11 @@ def rate(port: int, seconds: float, threads: int = 1) -> float:
             with client(port) as ask:
                 ask()
                 barrier.wait(PATIENCE)
-                while not end.is_set():
+                while True:
                     ask()
                     count += 1
+                    if end.is_set():
+                        break
         except BaseException as error:
             errors.append(error)
             barrier.abort()
