@@ -11,6 +11,7 @@ from typing import Self
 
 from pooled_httpd.attack import Target
 from pooled_httpd.attack.reference import Reading, read
+from support import PATIENCE
 
 #: What it has at /index.html.
 CONTENT = b"<!doctype html><title>known</title>\n"
@@ -66,7 +67,7 @@ class BadServer:
     @property
     def target(self) -> Target:
         """For the kit."""
-        return Target.parse(f"127.0.0.1:{self.port}").with_options(secrets=(SECRET,), patience=0.25)
+        return Target.parse(f"127.0.0.1:{self.port}").with_options(secrets=(SECRET,), patience=PATIENCE)
 
     def __enter__(self) -> Self:
         """Serve."""

@@ -95,7 +95,7 @@ def test_the_catalogue_in_parts_is_the_whole(tmp_path: Path, capsys: pytest.Capt
     """Three parts, as JSON lines and JUnit XML mixed, merge into what one run reports; the weakness is in the table."""
     family = next(family.id for family in FAMILIES if any(case.id == WEAKNESS for case in family.cases))
     with BadServer(weak) as server:
-        common = ["catalogue", "--target", f"127.0.0.1:{server.port}", "--family", family, "--patience", "0.25"]
+        common = ["catalogue", "--target", f"127.0.0.1:{server.port}", "--family", family]
         main([*common, "--json", str(tmp_path / "whole.json")])
         files = []
         for part in (1, 2, 3):
@@ -132,8 +132,6 @@ def test_the_catalogue_runs_as_tests(tmp_path: Path) -> None:
         done = pytest_of_the_kit(
             "--target",
             f"127.0.0.1:{server.port}",
-            "--patience",
-            "0.25",
             "-k",
             "rejects_tab_for_space or request_line_is_served",
             cwd=tmp_path,
@@ -194,7 +192,7 @@ def redis(tmp_path: Path) -> Iterator[str]:
 def test_what_one_machine_finds_another_replays(redis: str, tmp_path: Path) -> None:
     """Two fuzzers in processes of their own share a Redis server: the second finds it with none of its own requests."""
     with BadServer(weak) as server:
-        common = ["--target", f"127.0.0.1:{server.port}", "--database", redis, "--quiet", "--patience", "0.25"]
+        common = ["--target", f"127.0.0.1:{server.port}", "--database", redis, "--quiet"]
         command = [sys.executable, "-m", "pooled_httpd.attack", "fuzz", *common, "--findings", str(tmp_path / "found")]
         first = subprocess.run(
             [*command, "--malformed-requests", "600", "--part", "1/2"], capture_output=True, text=True, check=False

@@ -19,7 +19,7 @@ from pooled_httpd.attack.known_site import KNOWLEDGE, make_site
 from support import PATIENCE
 
 #: The timeout of the server, in seconds.
-TIMEOUT = 0.4
+TIMEOUT = 2.0
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ import pytest
 from bad_server import CONTENT, BadServer, response
 from pooled_httpd.attack import Crowd, Ending, NoResponse, RawClient, Reset, Schedule, Target, TargetError
 from pooled_httpd.attack.case import Send, Stall
-from support import Site, get
+from support import PATIENCE, Site, get
 
 
 @contextmanager
-def peer(act: Callable[[socket.socket], object]) -> Iterator[Target]:
-    """Somebody who accepts one connection and does something with it."""
+def peer(act: Callable[[socket.socket], object], patience: float = PATIENCE) -> Iterator[Target]:
+    """Somebody who accepts one connection and does something with it, and how long the client is to wait for that."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
@@ -29,7 +29,7 @@ def peer(act: Callable[[socket.socket], object]) -> Iterator[Target]:
 
         thread = threading.Thread(target=accept)
         thread.start()
-        yield Target.parse(f"127.0.0.1:{listener.getsockname()[1]}").with_options(patience=0.3)
+        yield Target.parse(f"127.0.0.1:{listener.getsockname()[1]}").with_options(patience=patience)
         thread.join()
 
 
@@ -51,7 +51,7 @@ def test_bytes_arrive_in_the_parts_that_were_asked_for() -> None:
     """Each part is a segment of its own, and the byte count is exact."""
     seen: list[bytes | str] = []
     with peer(collect(seen)) as target, RawClient(target) as client:
-        client.send_split(b"abcdef", at=[2, 4, 4, 0, 6, 99], pause=0.02).half_close()
+        client.send_split(b"abcdef", at=[2, 4, 4, 0, 6, 99], pause=0.2).half_close()
         assert client.bytes_sent == 6
         assert client.read_all().ending is Ending.CLOSED
     assert seen == [b"ab", b"cd", b"ef", "end"]
@@ -61,7 +61,7 @@ def test_a_byte_at_a_time_is_a_byte_at_a_time() -> None:
     """With a pause between, the other side receives single bytes."""
     seen: list[bytes | str] = []
     with peer(collect(seen)) as target, RawClient(target) as client:
-        client.send_bytewise(b"GET", pause=0.01).half_close().read_all()
+        client.send_bytewise(b"GET", pause=0.2).half_close().read_all()
     assert seen == [b"G", b"E", b"T", "end"]
 
 
@@ -134,7 +134,7 @@ def test_what_is_no_response_is_said_to_be_none(sent: bytes) -> None:
 def test_nothing_waits_for_ever() -> None:
     """Whoever does not answer is given up on after patience, and so is whoever does not take what is sent."""
     over = threading.Event()
-    with peer(lambda _: bool(over.wait(5))) as target, RawClient(target) as client:
+    with peer(lambda _: bool(over.wait(5)), patience=0.3) as target, RawClient(target) as client:
         started = time.monotonic()
         assert client.read_all().ending is Ending.OPEN
         with pytest.raises(NoResponse, match="open"):
@@ -181,7 +181,7 @@ def test_a_crowd_acts_together(site: Site) -> None:
         assert crowd[0].read_responses(2).statuses == (200, 404)
         assert {transcript.ending for transcript in crowd.half_close().read_all()} == {Ending.CLOSED}
     silent = threading.Event()
-    with peer(lambda _: bool(silent.wait(5))) as target, Crowd(target, 1) as crowd:
+    with peer(lambda _: bool(silent.wait(5)), patience=0.3) as target, Crowd(target, 1) as crowd:
         started = time.monotonic()
         assert crowd.read_all()[0].ending is Ending.OPEN
         assert 0.2 < time.monotonic() - started < 5
@@ -190,17 +190,18 @@ def test_a_crowd_acts_together(site: Site) -> None:
 
 def test_a_crowd_that_cannot_connect_leaves_nothing() -> None:
     """No connection stays open behind the error; the fixture of every test counts them."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(ConnectionRefusedError):
-        Crowd(f"127.0.0.1:{port}", 3)
+    with socket.socket() as bound:
+        # It does not listen, and nobody else can.
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError):
+            Crowd(f"127.0.0.1:{bound.getsockname()[1]}", 3)
 
 
 def test_a_schedule_is_played_step_by_step() -> None:
     """Sends in their parts, a stall between them, a reset at the end."""
     seen: list[bytes | str] = []
     with peer(collect(seen)) as target:
-        RawClient(target).play(Schedule((Send(b"ab"), Stall(0.05), Send(b"c"), Stall(0.05), Reset())))
+        RawClient(target).play(Schedule((Send(b"ab"), Stall(0.2), Send(b"c"), Stall(0.2), Reset())))
     assert seen == [b"ab", b"c", "reset"]
 
 

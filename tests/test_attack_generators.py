@@ -176,7 +176,7 @@ def test_strategies_shrink_to_few_bytes(rule: str, shortest: bytes) -> None:
         fault = read(data).fault
         return fault is not None and fault.rule == rule
 
-    whole = settings(database=None, max_examples=20_000, derandomize=True)
+    whole = settings(database=None, max_examples=20_000, derandomize=True, deadline=None)
     found = hypothesis_find(strategies.nearly_valid_requests(), breaks, settings=whole)
     # What is wrong may take a byte or two of its own.
     assert len(found) <= len(shortest) + 3, found
@@ -185,7 +185,7 @@ def test_strategies_shrink_to_few_bytes(rule: str, shortest: bytes) -> None:
 
 def test_schedules_shrink_too() -> None:
     """To no more parts, stalls and ends than it takes."""
-    whole = settings(database=None, max_examples=5000)
+    whole = settings(database=None, max_examples=5000, deadline=None)
     found = hypothesis_find(
         strategies.schedules(strategies.valid_requests()),
         lambda schedule: [type(step) for step in schedule.steps][1:] == [Stall, Reset],
@@ -208,7 +208,7 @@ def test_strategies_give_what_they_say(good: bytes, bad: bytes, schedule: Schedu
 def test_types_are_registered_with_hypothesis(kind: type[object]) -> None:
     """By the entry point: nothing of the kit was imported before Hypothesis looks the type up."""
     found: SearchStrategy[object] = st.from_type(kind)
-    assert isinstance(hypothesis_find(found, lambda _: True, settings=settings(database=None)), kind)
+    assert isinstance(hypothesis_find(found, lambda _: True, settings=settings(database=None, deadline=None)), kind)
 
 
 @pytest.mark.parametrize("missing", ["h11", "rich"])

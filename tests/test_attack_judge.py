@@ -28,6 +28,7 @@ from pooled_httpd.attack.case import (
 )
 from pooled_httpd.attack.judge import NotApplicable, Result, learn
 from pooled_httpd.attack.reference import read
+from support import PATIENCE
 
 GET = b"GET {known} HTTP/1.1\r\nHost: {host}\r\n\r\n"
 #: Content-Length with a sign: a strict server refuses it, and does not run what follows.
@@ -92,7 +93,7 @@ def test_neither_answering_nor_closing_is_a_hang() -> None:
     def react(received: bytes, answered: int) -> tuple[bytes, bool]:
         return (b"", False) if b"BREW" in received else well_behaved(read(received), answered)
 
-    result = run(case(GET.replace(b"GET", b"BREW"), keeps(501)), react)
+    result = run(case(GET.replace(b"GET", b"BREW"), keeps(501)), react, patience=0.25)
     assert (result.verdict, result.faults[0]) == (Verdict.HANGS, str(Danger.HANG))
 
 
@@ -204,9 +205,9 @@ def test_a_server_that_leaves_a_client_waiting_hangs() -> None:
         answer, closing = well_behaved(read(received), answered)
         return answer or (b"HTTP/1.1 100 Continue\r\n\r\n" if received.endswith(b"\r\n\r\n") else b""), closing
 
-    assert run(waiting).verdict is Verdict.HANGS
+    assert run(waiting, patience=0.25).verdict is Verdict.HANGS
     assert run(waiting, continuing).verdict is Verdict.OK
-    assert run(case((Send(GET[:10]), Await(1), Send(GET[10:])), keeps(200))).verdict is Verdict.HANGS
+    assert run(case((Send(GET[:10]), Await(1), Send(GET[10:])), keeps(200)), patience=0.25).verdict is Verdict.HANGS
 
 
 def test_a_trickle_goes_on_until_the_server_gives_up() -> None:
@@ -217,7 +218,7 @@ def test_a_trickle_goes_on_until_the_server_gives_up() -> None:
         return (response(408, b"", close=True), True) if gives_up else well_behaved(read(received), answered)
 
     steps = (Send(b"GET {known} HTTP/1.1\r\n"), Trickle(b"X-a: b\r\n", every=0.02))
-    assert run(case(steps, closes(408), waits=True), patient, wait=2.0).verdict is Verdict.OK
+    assert run(case(steps, closes(408), waits=True), patient, wait=PATIENCE).verdict is Verdict.OK
     assert run(case(steps, closes(408), waits=True), wait=0.3).verdict is Verdict.HANGS
 
 

@@ -54,7 +54,7 @@ def test_a_head_cut_off_by_close_is_closed_cleanly(server: pooled_httpd.Server, 
 
 def test_a_slowloris_gets_408_at_the_header_timeout_from_its_first_byte(site: Site) -> None:
     """The fifth: however it trickles, the time counts from the first byte."""
-    with pooled_httpd.Server(site.root, header_timeout=0.4, timeout=30) as server, Raw(server.port) as raw:
+    with pooled_httpd.Server(site.root, header_timeout=3, timeout=30) as server, Raw(server.port) as raw:
         time.sleep(0.2)  # The time before the first byte does not count.
         begun = time.monotonic()
         data = get("/a.txt", "X: " + "y" * 1000)
@@ -74,7 +74,7 @@ def test_a_slowloris_gets_408_at_the_header_timeout_from_its_first_byte(site: Si
                 break
         waited = time.monotonic() - begun
         assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-        assert 0.4 <= waited < 0.4 + PATIENCE / 4
+        assert 3 <= waited < 3 + PATIENCE / 4
         assert server.stats().timeouts["header"] == 1
         assert server.stats().rejects == {"header_timeout": 1}
 
@@ -215,7 +215,9 @@ def test_a_link_swapped_while_requests_run_never_leads_outside(fortress: tuple[p
     try:
         with Raw(server.port) as raw:
             deadline = time.monotonic() + PATIENCE
-            while sum(statuses.values()) < 4000 or (len(statuses) < 2 and time.monotonic() < deadline):
+            while sum(statuses.values()) < 4000 or (
+                (200 not in statuses or len(statuses) < 2) and time.monotonic() < deadline
+            ):
                 raw.send(get("/swap/f") * 50)
                 for _ in range(50):
                     response = raw.response()
@@ -349,7 +351,7 @@ def test_without_a_slot_a_newcomer_gets_503_and_room_comes_back(site: Site) -> N
 
 def test_a_swarm_of_slowloris_does_not_shut_out_a_good_client(site: Site) -> None:
     """Twice as many trickling clients as slots: a good client gets its file or an honest 503; everything recovers."""
-    with pooled_httpd.Server(site.root, max_connections=16, timeout=0.5) as server, ExitStack() as stack:
+    with pooled_httpd.Server(site.root, max_connections=16, timeout=2) as server, ExitStack() as stack:
         for _ in range(32):
             stack.enter_context(Raw(server.port)).send(b"GET / HTTP/1.1\r\nX: ")
         assert exchange(server.port, get("/a.txt")).status in (200, 503)

@@ -61,10 +61,10 @@ def test_the_examples_of_the_page_print_what_it_says(code: str, printed: str) ->
             timeout=PATIENCE * 3,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
         story = plain(done.stdout)
-        if story == plain(printed):
+        if done.returncode == 0 and story == plain(printed):
             break
+    assert (done.returncode, done.stderr) == (0, "")
     assert story == plain(printed)
 
 
@@ -104,13 +104,14 @@ def test_the_story_in_a_terminal_is_as_the_page_tells_it() -> None:
 
 
 def test_the_attacks_of_the_page_find_nothing(tmp_path: Path) -> None:
-    """Its last commands, as they stand but for the port, on our server."""
+    """Its last commands, as they stand but for the port, on our server, with more patience for a busy machine."""
     commands = [line.split() for line in BLOCKS[-1][1].splitlines()]
     assert [command[0] for command in commands] == ["pooled-httpd-fuzz", "python"]
     with pooled_httpd.Server(ROOT / "www", log_level="off") as server:
         for command in commands:
             words = [word.replace("8080", str(server.port)) for word in command]
             words[0] = str(Path(sys.executable).parent / words[0])
+            words += ["--patience", "10"]
             done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
 
