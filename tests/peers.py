@@ -7,15 +7,15 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pooled_httpd
+from listening import port_of
 from pooled_httpd.attack import Target
 from pooled_httpd.attack.known_site import KNOWLEDGE
-from support import PATIENCE, need
+from support import need
 
 #: Each server's timeouts, in seconds, and how long the kit waits for them.
 TIMEOUT = 1
@@ -32,29 +32,18 @@ def free_port() -> int:
 
 @contextmanager
 def process(command: Callable[[int], list[str]]) -> Iterator[int]:
-    """Run a server until it accepts connections, on another port where somebody was quicker; end it afterwards."""
+    """Run a server, on another port where somebody was quicker, from when it listens; end it afterwards."""
     for _ in range(5):
         port = free_port()
         running = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            if listens(running, port):
+            if port_of(running) == port:
                 yield port
                 return
         finally:
             running.terminate()
             running.wait()
     raise AssertionError(f"{command(0)[0]} does not start")
-
-
-def listens(running: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until it accepts connections; false where it ended."""
-    deadline = time.monotonic() + PATIENCE
-    while running.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return True
-        time.sleep(0.01)
-    return False
 
 
 def nginx(root: Path, work: Path) -> AbstractContextManager[int]:

@@ -29,6 +29,7 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout server 30s
+    timeout check 5s
     option redispatch
 frontend front
     bind fd@{front}

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,15 @@ def test_descriptors_that_a_peer_passes_do_not_make_the_server_miss_what_follows
 @pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
 def test_ipv6_is_served_over_a_real_socket(site: Site, host: str) -> None:
     """The URL has the address in brackets; ``::`` is every IPv4 address, too."""
-    with pooled_httpd.Server(site.root, host=host) as server:
+    with ExitStack() as stack:
+        port = 0
+        if host != "::":
+            # The same port over IPv4 is not to be somebody else's.
+            over_ipv4 = stack.enter_context(socket.socket())
+            over_ipv4.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            over_ipv4.bind(("127.0.0.1", 0))
+            port = over_ipv4.getsockname()[1]
+        server = stack.enter_context(pooled_httpd.Server(site.root, host=host, port=port))
         assert server.host == "[::1]"
         assert server.url == f"http://[::1]:{server.port}"
         assert_serves(("::1", server.port))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -218,11 +219,20 @@ def test_its_own_connection_is_marked_and_can_be_hidden(
         assert page.page.locator("#last tr.own").count() == 0
 
 
-def test_it_survives_the_restart_of_the_server(chromium: Browser) -> None:
+@pytest.fixture
+def reserved_port() -> Iterator[int]:
+    """A port that nobody else is given while no server has it: bound, but not listened on."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def test_it_survives_the_restart_of_the_server(chromium: Browser, reserved_port: int) -> None:
     """It says that the server is away, comes back by itself, and begins anew, without a line in the console."""
     context = chromium.new_context()
-    with pooled_httpd.Server(WWW, status_path="/status", log_level="off") as first:
-        port = first.port
+    port = reserved_port
+    with pooled_httpd.Server(WWW, port=port, status_path="/status", log_level="off") as first:
         busy(port)
         page = Live(context, first.url_for("/live/"))
         page.page.locator("#interval").select_option(str(INTERVAL))

@@ -52,9 +52,13 @@ def test_each_runs_from_clean(path: Path) -> None:
     before = path.read_bytes()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbmake", "--nbmake"]
     limits = [f"--nbmake-timeout={MOST_SECONDS}", f"--timeout={MOST_SECONDS + 30}"]
-    done = subprocess.run(
-        [*command, *limits, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
+    # The kernel's ports are chosen before it has them: one that somebody took meanwhile is no fault of a notebook's.
+    for _ in range(3):
+        done = subprocess.run(
+            [*command, *limits, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+        )
+        if not re.search("Address already in use|Kernel died before replying", done.stdout + done.stderr):
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
     assert path.read_bytes() == before

@@ -284,7 +284,8 @@ def test_brings_it_back(pooled_httpd_root):
 
 def test_serves_it(pooled_httpd):
     assert status(pooled_httpd.url_for("a")) == 404
-    assert not listens(ports[0])
+    # The new one may have been given the very port.
+    assert pooled_httpd.port == ports[0] or not listens(ports[0])
 """
     )
     result.assert_outcomes(passed=3, errors=1)
