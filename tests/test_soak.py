@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 from pooled_httpd.attack.swarms import Kind
-from support import PATIENCE, Program, Raw, Site, exchange, get
+from support import PATIENCE, Lateness, Program, Raw, Site, exchange, get
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 #: No good request waits longer, in seconds.
@@ -109,14 +109,17 @@ def attackers(port: int) -> Iterator[list[subprocess.Popen[str]]]:
 
 @pytest.mark.timeout(SECONDS + 120)
 def test_good_clients_are_served_amid_everything_at_once(tmp_path: Path) -> None:
-    """Every byte right, no wait over a second, no violation or heap call, every connection given back, a clean stop."""
+    """Every byte right, no violation or heap call, every connection given back, a clean stop.
+
+    No wait is longer than a second and than the machine kept this process waiting at worst.
+    """
     site = Site(tmp_path / "site")
     site.write("index.html", b"<!doctype html><title>known</title>\n" * 100)
     site.write("huge", bytes(range(256)) * (LARGE // 256))
     good, over = Good(), threading.Event()
     limits = ("--max-connections", str(SLOTS), "--timeout", str(TIMEOUT))
     options = (*limits, "--log-level", "info", "--status-path", "/status")
-    with Program.start(*options, site.root) as program:
+    with Program.start(*options, site.root) as program, Lateness() as lateness:
         clients = [
             threading.Thread(target=ask_for_ever, args=(program.port, site, over, good, seed))
             for seed in range(GOOD_CLIENTS)
@@ -137,9 +140,10 @@ def test_good_clients_are_served_amid_everything_at_once(tmp_path: Path) -> None
         assert program.finish(signal.SIGINT) == 0
     numbers = dict(re.findall(r"^ *([A-Za-z][^:\n]+): ([\d,]+)", "\n".join(program.lines), re.MULTILINE))
     assert good.failures == []
-    assert good.slowest < LONGEST_WAIT
+    assert good.slowest < LONGEST_WAIT + lateness.worst
     assert min(good.answers[kind] for kind in ("whole", "part", "head", "several")) >= SECONDS
     assert numbers["Invariant Violations"] == "0"
     assert numbers["malloc() calls during runtime"] == numbers["free() calls during runtime"] == "0"
     assert numbers["Active connections"] == "0"
-    print(f"{SECONDS:.0f} s, good answers {dict(good.answers)}, slowest {good.slowest * 1000:.0f} ms, {numbers}")
+    times = f"slowest {good.slowest * 1000:.0f} ms, lateness {lateness.worst * 1000:.0f} ms"
+    print(f"{SECONDS:.0f} s, good answers {dict(good.answers)}, {times}, {numbers}")
