@@ -26,7 +26,7 @@ from option_kinds import (
     quoted,
     whole,
 )
-from support import PATIENCE, Raw, Site, exchange, get
+from support import PATIENCE, Raw, Site, eventually, exchange, get
 
 #: What shows that an option is in effect: asked of a running server, with the site that it serves.
 Effect = Callable[[int, Site], None]
@@ -154,8 +154,13 @@ def sees_silent_clients(sees: bool) -> Effect:
     def effect(port: int, _: Site) -> None:
         with Raw(port) as raw:
             own = raw.socket.getsockname()[1]
-            connected = {(one.port, one.remote_port) for one in sockets() if one.state == ESTABLISHED}
-            assert ((port, own) in connected) == sees
+
+            def is_seen() -> bool:
+                return any((it.port, it.remote_port, it.state) == (port, own, ESTABLISHED) for it in sockets())
+
+            if sees:
+                eventually(is_seen)
+            assert is_seen() == sees
             raw.send(get("/a.txt"))
             assert raw.response().status == 200
 

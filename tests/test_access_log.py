@@ -135,7 +135,7 @@ def test_each_answer_is_one_line(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "log"
     site.write("huge", b"x" * (16 << 20))
     options: dict[str, Any] = {"access_log": "json", "access_log_file": path, "max_connections": 3}
-    with pooled_httpd.Server(site.root, header_timeout=1, **options) as server:
+    with pooled_httpd.Server(site.root, content_timeout=1, **options) as server:
         port = server.port
         ask(port)
         with Raw(port) as raw:
@@ -149,7 +149,7 @@ def test_each_answer_is_one_line(site: Site, tmp_path: Path) -> None:
             # No request, no answer, no line.
             assert raw.half_close().closed()
         with Raw(port) as late:
-            assert late.send(b"GET /late").response().status == 408
+            assert late.send(get("/late", "Content-Length: 1", method="POST")).response().status == 408
         eventually(lambda: server.stats().active_connections == 0)
         busy = [Raw(port).send(b"GET /busy HTTP/1.1\r\n") for _ in range(3)]
         eventually(lambda: server.stats().states.get("READING_HEADERS") == 3)
@@ -173,7 +173,7 @@ def test_each_answer_is_one_line(site: Site, tmp_path: Path) -> None:
     assert {200, 301, 400, 404, 405, 408, 414, 503} == set(stats.responses)
     assert len(entries) == stats.total_requests
     by_status = {entry["status"]: entry for entry in entries}
-    assert by_status[408]["line"] == "GET /late"
+    assert by_status[408]["line"] == "POST /late HTTP/1.1"
     assert by_status[408]["duration"] >= 1
     assert (by_status[503]["line"], by_status[503]["request"]) == ("", 0)
     assert by_status[503]["bytes"] == len(refused.content)

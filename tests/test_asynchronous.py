@@ -92,7 +92,7 @@ def test_a_cancelled_expect_stats_ends_too(httpd: Server) -> None:
 
 def test_an_async_server_is_the_same_server(tmp_path: Path) -> None:
     """Started, run until it is cancelled or stopped, and used meanwhile; nothing of it is left."""
-    descriptors = open_descriptors()
+    descriptors, before = open_descriptors(), len(threads())
     server = Server(tmp_path)
     server.record_requests()
     awaited = server.asynchronous()
@@ -116,6 +116,8 @@ def test_an_async_server_is_the_same_server(tmp_path: Path) -> None:
     asyncio.run(main())
     assert not server.is_running
     server.destroy()
+    # What watches directories may be closed a little later.
+    assert len(threads_left(before)) <= before
     assert open_descriptors() <= descriptors
 
 
@@ -214,12 +216,13 @@ def test_an_async_server_tells_what_its_server_tells(httpd: Server, capsys: pyte
 
 def test_a_story_that_is_held_up_blocks_no_event_loop(tmp_path: Path) -> None:
     """A handler of the log takes its time, for which the story waits; tasks go on meanwhile."""
+    go = threading.Event()
 
     class Slow(logging.Handler):
-        """Takes its time for each record."""
+        """Waits until it may go on."""
 
         def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
-            time.sleep(0.05)
+            go.wait(PATIENCE)
 
     logger, slow = logging.getLogger("pooled_httpd.conn"), Slow()
     level = logger.level
@@ -232,8 +235,13 @@ def test_a_story_that_is_held_up_blocks_no_event_loop(tmp_path: Path) -> None:
             await asyncio.to_thread(exchange, server.port, get("/a"))
             async with ticking() as ticks:
                 begun = time.monotonic()
-                assert "Parsed: GET /a HTTP/1.1" in await server.story()
-            return next(ticks), time.monotonic() - begun
+                asyncio.get_running_loop().call_later(0.3, go.set)
+                story = await server.story()
+                waited = time.monotonic() - begun
+            while "Parsed: GET /a HTTP/1.1" not in story:
+                assert time.monotonic() - begun < PATIENCE
+                story = await server.story()
+            return next(ticks), waited
 
     try:
         ticks, seconds = asyncio.run(main())

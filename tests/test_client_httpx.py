@@ -132,10 +132,6 @@ def test_transport_retries_are_for_connecting_only(pooled_httpd: Server) -> None
     assert broken.served == 1
 
 
-#: A timeout that is meant to pass where a server stalls, and nowhere else, in seconds.
-LATE = 0.5
-
-
 def test_retries_of_ones_own(pooled_httpd: Server, client: httpx.Client) -> None:
     """As an application writes them: every failure in its turn, then the answer."""
     faults: list[Fault] = [Close(), Reset("start"), Reset("middle"), CutShort(3), Garbage(b"\x00"), Stall("start")]
@@ -147,7 +143,8 @@ def test_retries_of_ones_own(pooled_httpd: Server, client: httpx.Client) -> None
     tries: list[str] = []
     while True:
         try:
-            response = client.get("/api", timeout=LATE)
+            is_to_stall = len(tries) == faults.index(Stall("start"))
+            response = client.get("/api", timeout=SHORT if is_to_stall else PATIENCE)
             response.raise_for_status()
             break
         except httpx.HTTPError as error:
@@ -256,4 +253,4 @@ def test_an_idle_connection_expires_at_the_client(pooled_httpd: Server) -> None:
     with httpx.Client(base_url=pooled_httpd.url, limits=limits, trust_env=False) as client:
         for _ in range(3):
             client.get("/none")
-    pooled_httpd.expect_stats(total_connections=3, active_connections=0)
+    pooled_httpd.expect_stats(timeout=PATIENCE, total_connections=3, active_connections=0)

@@ -39,7 +39,7 @@ def test_concurrent_requests_share_a_limited_pool(pooled_httpd: Server) -> None:
 def test_a_server_in_the_same_task(pooled_httpd_factory: Any) -> None:  # noqa: ANN401
     """A request begun, waited for at the server, and read: nothing blocks the loop."""
     server: AsyncServer = pooled_httpd_factory().asynchronous()
-    server.respond("/late", delay=0.5, content=b"late")
+    server.respond("/late", delay=2.5, content=b"late")
 
     async def main() -> None:
         async with asynchronous(server.server) as client:
@@ -75,6 +75,8 @@ def test_a_cancelled_request_gives_its_connection_up(pooled_httpd: Server, at: P
 
     async def main() -> None:
         async with asynchronous(pooled_httpd, limits=httpx.Limits(max_connections=1)) as client:
+            # The connection is there already, so that the time is for the answer alone.
+            assert (await client.get("/none")).status_code == 404
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(SHORT):
                     await client.get("/stall")
@@ -114,7 +116,7 @@ def test_an_asynchronous_upload(pooled_httpd: Server) -> None:
 
     async def pieces() -> Any:  # noqa: ANN401
         for number in range(5):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
             yield b"piece %d;" % number
 
     async def main() -> int:

@@ -55,7 +55,7 @@ def test_a_length_that_promises_too_much(pooled_httpd: Server, pool: urllib3.HTT
 
 def test_bytes_behind_the_content_spoil_the_connection(pooled_httpd: Server, pool: urllib3.HTTPConnectionPool) -> None:
     """A length that is too small: what follows later is never read as the next answer."""
-    late = Stall(3, seconds=0.05)
+    late = Stall(3, seconds=0.5)
     pooled_httpd.respond("/long", headers={"Content-Length": "3"}, content=b"abcdef", fault=late)
     assert pool.request("GET", "/long", retries=False).data == b"abc"
     assert pooled_httpd.wait_for(1)[0].bytes_sent == 6

@@ -39,7 +39,7 @@ def test_a_terminal_has_colours_unless_it_is_told_not_to(site: Site, variables: 
         port = int(terminal.wait_for(r"Listening on 127\.0\.0\.1:(\d+)\n")[1])
         terminal.wait_for("Server ready")
         one_request(port)
-        terminal.wait_for("Total lifetime")
+        terminal.wait_for(r"Total lifetime.*\n")
         assert terminal.finish() == 0
     assert ("\x1b" in terminal.told) == coloured
     # Nothing but colours: every escape is one.

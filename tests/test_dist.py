@@ -253,7 +253,15 @@ def test_the_wheel_brings_the_attack_kit(built: Built, tmp_path: Path) -> None:
     """With the extra ``[attack]``, whose packages come from the index that pip has."""
     clean = Clean(tmp_path, STABLE[0])
     done = subprocess.run(
-        [clean.bin / "pip", "install", "--quiet", "--disable-pip-version-check", f"{built.wheel}[attack]"],
+        [
+            clean.bin / "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--retries",
+            "10",
+            f"{built.wheel}[attack]",
+        ],
         env={**os.environ, **clean.environment},
         capture_output=True,
         text=True,

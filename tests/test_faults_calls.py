@@ -136,11 +136,12 @@ def test_accepting_that_always_fails_neither_spins_nor_ends(site: Site, tmp_path
             assert early.send(get("/a.txt")).response().status == 200
             rule = f"accept4:error={error}:when=1+"
             with Injector(thread_named("pooled-loop"), tmp_path / "calls", rule) as injector:
+                begun = time.monotonic()
                 with Raw(server.port) as late:
                     late.send(get("/a.txt"))
                     eventually(lambda: injector.seen() > 0)
-                    begun = time.monotonic()
-                    while time.monotonic() - begun < 0.4:
+                    seen = time.monotonic()
+                    while time.monotonic() - seen < 0.4:
                         assert early.send(get("/a.txt")).response().status == 200
                 elapsed = time.monotonic() - begun
         # At most 64 tries every 50 ms, and one more of each kind for the descriptor in reserve.

@@ -113,10 +113,10 @@ def test_peers_that_vanish_cost_a_slot_until_their_timeout_and_no_longer(huge: S
     """20 in each state: the timeouts that end them are counted exactly; who is sent something is found out by that."""
     count = 20
     timeouts: dict[str, Any] = {
-        "header_timeout": 0.3,
-        "keepalive_timeout": 0.4,
-        "content_timeout": 0.3,
-        "send_timeout": 0.5,
+        "header_timeout": 2.0,
+        "keepalive_timeout": 2.0,
+        "content_timeout": 2.0,
+        "send_timeout": 30.0,
     }
     with pooled_httpd.Server(huge.root, max_connections=count * len(STATES), **timeouts) as server:
         assert_serves(server.port)

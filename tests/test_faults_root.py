@@ -15,7 +15,7 @@ from pathlib import Path
 import pooled_httpd
 from conftest import assert_sound
 from faults import descriptors, fill, settled
-from support import Raw, Site, exchange, get, need
+from support import Raw, Site, eventually, exchange, get, need
 
 
 def unmount(path: Path, *options: str) -> str:
@@ -132,7 +132,7 @@ def test_a_root_detached_lazily_is_served_until_the_stop(tmp_path: Path, mount: 
             assert exchange(server.port, get("/a.txt")).content == b"changed\n"
         finally:
             os.close(inside)
-    assert descriptors() == before
+    eventually(lambda: descriptors() == before)
     assert_sound(server)
 
 

@@ -198,7 +198,7 @@ def test_no_option_calls_the_heap(target: Site, tmp_path: Path) -> None:
         changer.start()
         try:
             with ThreadPoolExecutor(4) as pool:
-                for done in [pool.submit(run_optional, port, 60) for _ in range(4)]:
+                for done in [pool.submit(run_optional, port, 30) for _ in range(4)]:
                     done.result()
                 answers = [pool.submit(exchange, port, get(f"/bare/{number}")) for number in range(200)]
                 assert {answer.result().status for answer in answers} == {200}

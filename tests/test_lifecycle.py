@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pooled_httpd
 import pytest
-from support import PATIENCE, Raw, Site, exchange, get, open_descriptors, threads, threads_left
+from support import PATIENCE, Raw, Site, eventually, exchange, get, open_descriptors, threads, threads_left
 
 
 def test_stop_with_100_idle_clients_returns_within_10_ms(site: Site) -> None:
@@ -62,36 +62,50 @@ def test_500_rounds_leave_everything_where_it_was(site: Site) -> None:
     threads_before = len(threads())
     for _ in range(50):
         round_()
+    # The kernel may take some milliseconds to close what tells of changes; a stop does not wait for that.
+    assert len(threads_left(threads_before)) <= threads_before
     descriptors, memory = open_descriptors(), resident()
     for _ in range(500):
         round_()
-    assert open_descriptors() == descriptors
-    # The kernel may take some milliseconds to close what tells of changes; a stop does not wait for that.
     assert len(threads_left(threads_before)) <= threads_before
+    assert open_descriptors() == descriptors
     # One leaked lease of 16 for each round would be 300 MB; the allocator's own play is some hundred kB.
     assert resident() - memory < 4_000_000
 
 
+def until_the_end(raw: Raw) -> bytes:
+    """Read until the server closes the connection in whatever way."""
+    got = bytearray()
+    with suppress(ConnectionResetError):
+        while data := raw.socket.recv(1 << 20):
+            got += data
+    return bytes(got)
+
+
 def test_a_response_under_way_may_finish(site: Site) -> None:
     """A stop while a file is being read lets it finish, within a bounded time; a peer that never reads is given up."""
-    content = site.write("big", b"z" * 20_000_000).read_bytes()
-    server = pooled_httpd.Server(site.root)
-    server.start()
-    with Raw(server.port) as reader, Raw(server.port, receive_buffer=4096) as stuck:
-        reader.send(get("/big"))
-        stuck.send(get("/big"))
-        while server.stats().states["SENDING_RESPONSE"] < 2:
-            pass
-        stopper = threading.Thread(target=server.stop)
-        begun = time.monotonic()
-        stopper.start()
-        assert reader.response().content == content
-        stopper.join()
-        assert time.monotonic() - begun < 1.0 + PATIENCE / 2
-    assert server.stats().active_connections == 0
-    with pytest.raises(ConnectionRefusedError):
-        Raw(server.port)
-    server.destroy()
+    content, got = site.write("big", b"z" * 20_000_000).read_bytes(), b""
+    # It has a second for that, which a busy machine may need for something else: once it must be enough.
+    for _ in range(3):
+        server = pooled_httpd.Server(site.root)
+        server.start()
+        with Raw(server.port) as reader, Raw(server.port, receive_buffer=4096) as stuck:
+            reader.send(get("/big", version="HTTP/1.0"))
+            stuck.send(get("/big"))
+            eventually(lambda: server.stats().states["SENDING_RESPONSE"] == 2)  # noqa: B023 (called at once)
+            stopper = threading.Thread(target=server.stop)
+            begun = time.monotonic()
+            stopper.start()
+            got = until_the_end(reader)
+            stopper.join()
+            assert time.monotonic() - begun < 1.0 + PATIENCE / 2
+        assert server.stats().active_connections == 0
+        with pytest.raises(ConnectionRefusedError):
+            Raw(server.port)
+        server.destroy()
+        if got.endswith(content):
+            break
+    assert got.endswith(content)
 
 
 def test_run_blocks_until_another_thread_stops_it(site: Site) -> None:
@@ -323,8 +337,8 @@ while True:
         assert sorted(times)[len(times) * 9 // 10] < 0.25, times
 
 
-def test_the_interpreters_lock_held_for_2_s_does_not_delay_a_client(server: pooled_httpd.Server) -> None:
-    """A C call that holds the lock for 2 s, while another process asks: it is answered as ever."""
+def test_the_interpreters_lock_held_for_4_s_does_not_delay_a_client(server: pooled_httpd.Server) -> None:
+    """A C call that holds the lock for 4 s, while another process asks: it is answered as ever."""
     client = python(
         """
 import http.client, sys, time
@@ -353,11 +367,11 @@ print(slowest, count, flush=True)
         process.stdin.write("\n")
         process.stdin.flush()
         begun = time.monotonic()
-        sleep(2_000_000)
-        assert time.monotonic() - begun >= 2
+        sleep(4_000_000)
+        assert time.monotonic() - begun >= 4
         slowest, count = process.stdout.readline().split()
-        assert int(count) > 100
-        assert float(slowest) < 1, "one turn of a server that needs the lock would take 2 s"
+        assert int(count) > 10
+        assert float(slowest) < 3, "one turn of a server that needs the lock would take 4 s"
         assert process.wait(PATIENCE) == 0
 
 

@@ -80,7 +80,9 @@ def test_ab_sees_no_failed_request(keep_alive: bool) -> None:
 
 def test_wrk_sees_no_socket_error(program: Program) -> None:
     """A second of ``wrk`` on 100 connections: no connect, read, write or timeout error, and no status but 2xx."""
-    told = run(need("wrk"), "-t", "2", "-c", "100", "-d", "1", f"http://127.0.0.1:{program.port}/about.txt")
+    told = run(
+        need("wrk"), "-t", "2", "-c", "100", "-d", "1", "--timeout", "60s", f"http://127.0.0.1:{program.port}/about.txt"
+    )
     count = re.search(r"(\d+) requests in", told)
     assert count
     assert int(count[1]) > 100

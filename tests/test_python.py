@@ -12,6 +12,7 @@ from typing import Any
 
 import pooled_httpd
 import pytest
+from pooled_httpd import faults
 from support import PATIENCE, Raw, Site, eventually, exchange, get
 
 
@@ -153,12 +154,13 @@ def test_the_setters_take_effect_and_refuse_what_is_wrong(site: Site) -> None:
     pooled_httpd.server_set_timeout(server, 0.2)
     server.start()
     assert exchange(server.port, get("/" + "p" * 300, "Connection: close")).status == 507
+    server.respond("/held", fault=faults.Stall("start"))
     with Raw(server.port) as only:
-        only.send(b"GET")
-        while server.stats().states["READING_REQUEST_LINE"] == 0:
-            pass
+        only.send(get("/held"))
         assert exchange(server.port, get("/a.txt")).status == 503
-        assert only.response().status == 408
+    eventually(lambda: server.stats().active_connections == 0)
+    with Raw(server.port) as late:
+        assert late.send(b"GET").response().status == 408
     server.destroy()
 
 

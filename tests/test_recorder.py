@@ -29,7 +29,7 @@ def run(code: str, *, limit: float = PATIENCE * 3) -> subprocess.CompletedProces
 def test_it_records_while_it_runs(server: pooled_httpd.Server) -> None:
     """The first sample at once, the last at its stop, and times that ascend; what happened between is in it."""
     with server.record_stats(interval=0.005) as recorder:
-        assert len(recorder) == 1
+        assert len(recorder) >= 1
         assert recorder.is_recording
         exchange(server.port, get("/a.txt"))
         eventually(lambda: len(recorder) >= 5)
@@ -52,7 +52,7 @@ def test_the_interval_is_kept(server: pooled_httpd.Server) -> None:
     recorder.start()
     started = time.monotonic()
     recorder.stop()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < PATIENCE
     assert len(recorder) == 2
     with server.record_stats(interval=0.02) as recorder:
         eventually(lambda: len(recorder) >= 6)

@@ -140,9 +140,15 @@ def test_head_is_get_without_content(server: pooled_httpd.Server) -> None:
 
 def test_a_file_that_has_just_changed_has_tags_that_hold_once(server: pooled_httpd.Server, site: Site) -> None:
     """It could change again within the same tick of the file system's clock: nothing may match until that is over."""
-    site.write("young", b"a")
-    first = exchange(server.port, get("/young")).fields["etag"]
-    second = exchange(server.port, get("/young", f"If-None-Match: {first}"))
+    second = None
+    # Where this process had to wait for more than a tick between writing and asking, it tries again.
+    for _ in range(1000):
+        site.write("young", b"a")
+        first = exchange(server.port, get("/young")).fields["etag"]
+        second = exchange(server.port, get("/young", f"If-None-Match: {first}"))
+        if second.status == 200:
+            break
+    assert second is not None
     assert second.status == 200
     assert first != second.fields["etag"]
     settled = settled_tag(server.port, "/young")
