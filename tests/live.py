@@ -38,8 +38,11 @@ class Live:
         self.page.goto(url)
 
     def _note_line(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.said.append(message.text)
+        place = message.location["url"]
+        # The browser asks for the icon when it likes, which may be once the server has been stopped.
+        is_its_own = place.endswith("/favicon.ico") and "ERR_CONNECTION_REFUSED" in message.text
+        if message.type in ("error", "warning") and not is_its_own:
+            self.said.append(f"{message.text} ({place})")
 
     def _note_answer(self, response: Response) -> None:
         if response.status == 200 and response.headers.get("content-type") == "application/json":
@@ -101,7 +104,7 @@ class Live:
     def close(self) -> None:
         """Close it; nothing may have gone wrong in it."""
         self.page.close()
-        assert self.said == []
+        assert self.said == [], self.said
 
     def __enter__(self) -> Self:
         """Return itself."""
