@@ -246,7 +246,8 @@ def test_an_output_that_does_not_wait_loses_no_line(site: Site) -> None:
         # It waited long enough for whoever reads; a stop would give up on a reader who is late.
         early = b""
         while early.count(b"\n{") < 400:
-            early += output.readline()
+            early += (line := output.readline())
+            assert line, "it ended before it was asked to"
         process.send_signal(signal.SIGTERM)
         lines = (early + output.read()).decode().splitlines()
         assert process.wait(PATIENCE) == 0
